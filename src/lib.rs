@@ -2,5 +2,9 @@
 
 pub mod error;
 pub mod framing;
+mod head;
 
-pub use self::error::{Category, InferenceError, Origin};
+pub use self::{
+    error::{Category, InferenceError, Origin},
+    head::{RequestHead, RequestedModel},
+};
