@@ -3,6 +3,7 @@
 pub mod error;
 pub mod framing;
 mod head;
+pub mod provider;
 
 pub use self::{
     error::{Category, InferenceError, Origin},

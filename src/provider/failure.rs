@@ -1,0 +1,196 @@
+//! One failure of an upstream, as it came: status, headers, bytes.
+
+use super::Provider;
+use crate::{
+    error::{Category, InferenceError, retry_after},
+    framing::json::Json,
+};
+use http::{HeaderMap, StatusCode};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
+
+/// What an upstream said when it failed; what a [`Provider`] reads.
+///
+/// Made from an answer or from an event, with limits on what is taken from it:
+/// waits are capped at [one hour](Self::with_max_retry_after), messages cut after
+/// [2,000 characters](Self::with_max_message).
+#[derive(Clone, Debug)]
+pub struct Failure<'a> {
+    status: Option<StatusCode>,
+    headers: Option<&'a HeaderMap>,
+    body: &'a [u8],
+    json: Json<'a>,
+    now: SystemTime,
+    max_retry_after: Duration,
+    max_message: usize,
+}
+
+impl<'a> Failure<'a> {
+    /// An answer with an error status.
+    #[must_use]
+    pub fn of_answer(status: StatusCode, headers: &'a HeaderMap, body: &'a [u8]) -> Self {
+        let status = Some(status).filter(|status| !status.is_success());
+        Self { status, headers: Some(headers), ..Self::of_event(body) }
+    }
+
+    /// The data of an event in a stream: there is no status, and the headers said that all is well.
+    #[must_use]
+    pub fn of_event(data: &'a [u8]) -> Self {
+        Self {
+            status: None,
+            headers: None,
+            body: data,
+            json: object_of(Json::of(data)),
+            now: SystemTime::UNIX_EPOCH,
+            max_retry_after: Duration::from_secs(3600),
+            max_message: 2000,
+        }
+    }
+
+    /// The present, which dates in headers are compared with; without it they count as past.
+    #[must_use]
+    pub fn at(self, now: SystemTime) -> Self {
+        Self { now, ..self }
+    }
+
+    /// The longest wait to believe. Default: one hour.
+    #[must_use]
+    pub fn with_max_retry_after(self, max: Duration) -> Self {
+        Self { max_retry_after: max, ..self }
+    }
+
+    /// The longest message to keep, in characters. Default: 2,000.
+    #[must_use]
+    pub fn with_max_message(self, max: usize) -> Self {
+        Self { max_message: max, ..self }
+    }
+
+    /// The status, unless it was a success or there was none.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    /// The status as a number, 0 for none: what tables match on.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        self.status.map_or(0, |status| status.as_u16())
+    }
+
+    /// The text of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers?.get(name)?.to_str().ok()
+    }
+
+    /// The bytes of the body or event.
+    #[must_use]
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// The body as text; whatever is no character becomes U+FFFD.
+    #[must_use]
+    pub fn text(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.body)
+    }
+
+    /// The body as JSON: its object, or the first object of an array (Google's `[{"error":…}]`), else
+    /// [`Json::MISSING`].
+    #[must_use]
+    pub fn json(&self) -> Json<'a> {
+        self.json
+    }
+
+    /// An error with what every failure has: the provider, the status, the request's id and the wait
+    /// from the headers, and a tidied message.
+    ///
+    /// If the headers name no wait, a sentence such as `try again in 20s` does, for categories that
+    /// are retryable.
+    #[must_use]
+    pub fn error(
+        &self,
+        provider: &dyn Provider,
+        category: Category,
+        message: &str,
+    ) -> InferenceError {
+        let message = tidy(message, self.max_message);
+        let wait = self
+            .headers
+            .and_then(|headers| retry_after::from_headers(headers, self.now, self.max_retry_after))
+            .or_else(|| {
+                let asked = category.is_retryable().then_some(&message)?;
+                retry_after::from_text(asked, self.max_retry_after)
+            });
+        let mut error = InferenceError::new(category, message).with_provider(provider.name());
+        if let Some(status) = self.status {
+            error = error.with_provider_status(status);
+        }
+        if let Some(wait) = wait {
+            error = error.with_retry_after(wait);
+        }
+        let ids = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"];
+        if let Some(id) = ids.iter().find_map(|name| self.header(name)) {
+            error = error.with_request_id(id.to_owned());
+        }
+        error
+    }
+}
+
+/// The object of a body: itself, or the first value of an array.
+fn object_of(json: Json<'_>) -> Json<'_> {
+    let object = if json.is_array() { json.items().next() } else { Some(json) };
+    object.filter(|json| json.is_object()).unwrap_or(Json::MISSING)
+}
+
+/// One line of at most `max` characters: runs of blanks and control characters become one blank.
+fn tidy(text: &str, max: usize) -> String {
+    let blank = |c: char| c.is_whitespace() || c.is_control();
+    let mut out = String::with_capacity(text.len().min(max));
+    let mut count = 0;
+    for word in text.split(blank).filter(|word| !word.is_empty()) {
+        if count > 0 {
+            out.push(' ');
+            count += 1;
+        }
+        for c in word.chars() {
+            if count + 1 >= max {
+                out.push('…');
+                return out;
+            }
+            out.push(c);
+            count += 1;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_become_one_bounded_line() {
+        assert_eq!(tidy(" a\r\n\tb\u{0}c  ", 100), "a b c");
+        assert_eq!(tidy("\u{1b}[2Jx", 100), "[2Jx");
+        let cut = tidy(&"é".repeat(5000), 2000);
+        assert_eq!(cut.chars().count(), 2000);
+        assert!(cut.ends_with('…'));
+    }
+
+    #[test]
+    fn the_first_object_of_an_array_is_the_body() {
+        assert!(Failure::of_event(br#"[{"error":{}}]"#).json().is_object());
+        assert!(Failure::of_event(b"[1]").json().is_missing());
+        assert!(Failure::of_event(b"<html>").json().is_missing());
+    }
+
+    #[test]
+    fn a_success_is_no_status_of_a_failure() {
+        let headers = HeaderMap::new();
+        let failure = Failure::of_answer(StatusCode::OK, &headers, b"{}");
+        assert_eq!((failure.status(), failure.code()), (None, 0));
+    }
+}

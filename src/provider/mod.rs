@@ -1,0 +1,144 @@
+//! Who the upstream is, and how it writes its errors.
+//!
+//! Every provider has its own words for the same 18 things. A [`Provider`] reads one family's way
+//! of failing into an [`InferenceError`]; [`Providers`] asks them one after the other, from the most
+//! specific to the fallback, which knows only the status.
+//!
+//! Rules:
+//!
+//! 1. Structured fields decide before text does. Text is a last resort: short phrases, valid only
+//!    for the statuses they were seen with. Digits in free text decide nothing.
+//! 2. "No opinion" is a value: a provider that does not recognise a shape returns `None` and the
+//!    next one is asked. Some provider always answers.
+//! 3. A failure is an error status, a 200 whose body is an error, or the data of an event in a
+//!    stream; the last two have no status that means anything.
+//! 4. Provider text is data: it is never interpreted as an envelope of ours, and it is redacted
+//!    when it is shown.
+//!
+//! # Example: reading a refusal
+//!
+//! ```
+//! use http::{HeaderMap, StatusCode};
+//! use tower_inference::{Category, provider::{Failure, Providers}};
+//!
+//! let body = br#"{"error":{"message":"Slow down","type":"requests","code":"rate_limit_exceeded"}}"#;
+//! let headers = HeaderMap::new();
+//! let failure = Failure::of_answer(StatusCode::TOO_MANY_REQUESTS, &headers, body);
+//!
+//! let error = Providers::auto().read(&failure);
+//! assert_eq!(error.category(), Category::RateLimited);
+//! assert_eq!(error.provider(), Some("openai"));
+//! ```
+//!
+//! # Example: a provider of your own
+//!
+//! ```
+//! use tower_inference::{Category, InferenceError, provider::{Failure, Provider, Providers}};
+//!
+//! #[derive(Debug)]
+//! struct Teapot;
+//!
+//! impl Provider for Teapot {
+//!     fn name(&self) -> &'static str {
+//!         "teapot"
+//!     }
+//!
+//!     fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
+//!         let brewing = failure.json().get("brewing").boolean()?;
+//!         let category = if brewing { Category::ModelNotReady } else { Category::UpstreamError };
+//!         Some(failure.error(self, category, "the pot is not ready"))
+//!     }
+//! }
+//!
+//! // Asked before the built-in ones.
+//! let providers = Providers::auto().with(Teapot);
+//! # let headers = http::HeaderMap::new();
+//! # let failure = Failure::of_answer(http::StatusCode::IM_A_TEAPOT, &headers, br#"{"brewing":true}"#);
+//! # assert_eq!(providers.read(&failure).category(), Category::ModelNotReady);
+//! ```
+
+mod failure;
+
+pub use self::failure::Failure;
+
+use crate::error::InferenceError;
+use std::{fmt, sync::Arc};
+
+/// Reads the failures of one family of upstreams.
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// The provider's name, as it is shown in `provider_context` and chosen by
+    /// [`Providers::named`].
+    fn name(&self) -> &'static str;
+
+    /// What this failure means, or `None` if it is not this provider's way of failing.
+    ///
+    /// Start from [`Failure::error`], which fills in what every failure has.
+    fn read(&self, failure: &Failure<'_>) -> Option<InferenceError>;
+}
+
+/// The one line a new provider adds, at its place in the order of asking.
+macro_rules! providers {
+    ($($module:ident => $provider:ident,)+) => {
+        $(mod $module; pub use self::$module::$provider;)+
+
+        /// The built-in providers, from the most specific to the fallback.
+        const BUILT_IN: &[&dyn Provider] = &[$(&$provider,)+];
+    };
+}
+
+providers! {
+    anthropic => Anthropic,
+    openai => OpenAi,
+    openai_flat => OpenAiFlat,
+    fastapi => FastApi,
+    problem => Problem,
+    html => Html,
+    text => Text,
+    fallback => Fallback, // asked last, and always answers
+}
+
+/// The providers that are asked what a failure means, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Providers {
+    first: Vec<Arc<dyn Provider>>,
+    named: Option<&'static dyn Provider>,
+}
+
+impl Providers {
+    /// All built-in providers: the shape of the failure decides. This is the default.
+    #[must_use]
+    pub fn auto() -> Self {
+        Self::default()
+    }
+
+    /// The built-in provider of this [name](Provider::name) first, then all others; `None` if there
+    /// is no such provider.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let named = BUILT_IN.iter().find(|provider| provider.name() == name)?;
+        Some(Self { first: Vec::new(), named: Some(*named) })
+    }
+
+    /// The names of the built-in providers, in the order of asking.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|provider| provider.name())
+    }
+
+    /// Asks `provider` before the ones added so far.
+    #[must_use]
+    pub fn with(mut self, provider: impl Provider + 'static) -> Self {
+        self.first.insert(0, Arc::new(provider));
+        self
+    }
+
+    /// What this failure means.
+    #[must_use]
+    pub fn read(&self, failure: &Failure<'_>) -> InferenceError {
+        let added = self.first.iter().map(|provider| &**provider);
+        let read = added
+            .chain(self.named)
+            .chain(BUILT_IN.iter().copied())
+            .find_map(|provider| provider.read(failure));
+        read.unwrap_or_else(|| fallback::read(failure))
+    }
+}
