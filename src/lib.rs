@@ -1,5 +1,6 @@
 //! Tower middleware that keeps LLM inference services honest.
 
+pub mod dialect;
 pub mod error;
 pub mod framing;
 mod head;

@@ -1,0 +1,212 @@
+//! An error as a whole answer: status, headers and body.
+//!
+//! The rules that hold for every dialect stand here, so that no dialect can forget one.
+
+use super::{Client, Dialect, Disclosure, View, client::Kind};
+use crate::error::{InferenceError, Origin};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
+
+/// Headers that describe the body they came with, or ask for a retry: they go when the body goes.
+const OF_THE_OLD_BODY: [&str; 23] = [
+    "accept-ranges",
+    "age",
+    "cache-control",
+    "content-digest",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-md5",
+    "content-range",
+    "digest",
+    "etag",
+    "expires",
+    "last-modified",
+    "repr-digest",
+    "retry-after",
+    "retry-after-ms",
+    "signature",
+    "signature-input",
+    "trailer",
+    "transfer-encoding",
+    "x-should-retry",
+];
+
+impl Client {
+    /// This error as an answer of ours, in `dialect`: see [`replace`](Self::replace).
+    #[must_use]
+    pub fn answer(
+        self,
+        error: InferenceError,
+        dialect: &dyn Dialect,
+        disclosure: &Disclosure,
+    ) -> Response<Bytes> {
+        let (parts, ()) = Response::new(()).into_parts();
+        self.replace(parts, error, dialect, disclosure)
+    }
+
+    /// This error in place of the answer with the head `parts`.
+    ///
+    /// Headers that say nothing about the old body survive: request ids, rate limits, cookies. The
+    /// error is left in the extensions. A request for the head alone gets no body, an upgrade a
+    /// bare 503, gRPC a status in the trailers.
+    #[must_use]
+    pub fn replace(
+        self,
+        mut parts: response::Parts,
+        error: InferenceError,
+        dialect: &dyn Dialect,
+        disclosure: &Disclosure,
+    ) -> Response<Bytes> {
+        let dialect = if self.kind() == Kind::Grpc { &super::Grpc } else { dialect };
+        for name in OF_THE_OLD_BODY {
+            parts.headers.remove(name);
+        }
+        let view = View::of(&error, self.operation(), disclosure);
+        parts.status = view.status();
+        retry_headers(&view, &mut parts.headers);
+        let body = match self.kind() {
+            Kind::Upgrade => {
+                parts.status = match error.origin() {
+                    Origin::Readiness => StatusCode::SERVICE_UNAVAILABLE,
+                    _ => parts.status,
+                };
+                Bytes::new()
+            }
+            kind => {
+                let content_type = HeaderValue::from_static(dialect.content_type());
+                parts.headers.insert(header::CONTENT_TYPE, content_type);
+                parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                let nosniff = HeaderValue::from_static("nosniff");
+                parts.headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+                dialect.head(&view, &mut parts);
+                let body = dialect.body(&view);
+                if kind == Kind::Head {
+                    parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+                    Bytes::new()
+                } else {
+                    body.into()
+                }
+            }
+        };
+        let name = dialect.name();
+        parts.extensions.insert(error.with_rendered_in(name));
+        Response::from_parts(parts, body)
+    }
+}
+
+/// `retry-after` in whole seconds, and `x-should-retry` for the SDKs that would retry a permanent
+/// failure by its status alone (openai and anthropic, Python and Node).
+fn retry_headers(view: &View<'_>, headers: &mut HeaderMap) {
+    if let Some(seconds) = view.retry_after() {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    let verdict = if view.should_retry() { "true" } else { "false" };
+    let name = HeaderName::from_static("x-should-retry");
+    headers.insert(name, HeaderValue::from_static(verdict));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{dialect::OpenAi, error::Category, head::RequestHead};
+    use http::{Method, Request};
+    use std::time::Duration;
+
+    fn client(request: http::request::Builder) -> Client {
+        Client::of(RequestHead::of(&request.body(()).unwrap()))
+    }
+
+    fn chat(method: Method) -> Client {
+        client(Request::builder().method(method).uri("/v1/chat/completions"))
+    }
+
+    fn error() -> InferenceError {
+        InferenceError::new(Category::RateLimited, "slow down")
+            .with_retry_after(Duration::from_millis(1500))
+    }
+
+    #[test]
+    fn what_described_the_old_body_goes_and_the_rest_survives() {
+        let mut old = Response::builder().status(429);
+        for name in OF_THE_OLD_BODY {
+            old = old.header(name, "0");
+        }
+        let old = old
+            .header("x-request-id", "req_1")
+            .header("x-ratelimit-limit-requests", "10")
+            .header("set-cookie", "a=1")
+            .header("set-cookie", "b=2");
+        let (parts, ()) = old.body(()).unwrap().into_parts();
+        let new = chat(Method::POST).replace(parts, error(), &OpenAi, &Disclosure::default());
+        let mut names: Vec<_> =
+            new.headers().iter().map(|(k, v)| (k.as_str(), v.to_str().unwrap())).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                ("cache-control", "no-store"),
+                ("content-type", "application/json"),
+                ("retry-after", "2"),
+                ("set-cookie", "a=1"),
+                ("set-cookie", "b=2"),
+                ("x-content-type-options", "nosniff"),
+                ("x-ratelimit-limit-requests", "10"),
+                ("x-request-id", "req_1"),
+                ("x-should-retry", "true"),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_error_is_left_in_the_extensions_with_its_dialect() {
+        let answer = chat(Method::POST).answer(error(), &OpenAi, &Disclosure::default());
+        let error = answer.extensions().get::<InferenceError>().unwrap();
+        assert_eq!(error.category(), Category::RateLimited);
+        assert_eq!(error.rendered_in(), Some("openai"));
+    }
+
+    #[test]
+    fn a_request_for_the_head_gets_the_head_alone() {
+        let whole = chat(Method::POST).answer(error(), &OpenAi, &Disclosure::default());
+        let head = chat(Method::HEAD).answer(error(), &OpenAi, &Disclosure::default());
+        assert_eq!(head.status(), 429);
+        assert!(head.body().is_empty());
+        assert_eq!(head.headers()["content-length"], whole.body().len().to_string());
+    }
+
+    #[test]
+    fn an_upgrade_gets_a_bare_503() {
+        let upgrade = client(Request::get("/v1/realtime").header("upgrade", "websocket"));
+        let error = error().with_origin(Origin::Readiness);
+        let answer = upgrade.answer(error, &OpenAi, &Disclosure::default());
+        assert_eq!(answer.status(), 503);
+        assert_eq!(answer.headers()["retry-after"], "2");
+        assert!(answer.body().is_empty() && !answer.headers().contains_key("content-type"));
+    }
+
+    #[test]
+    fn grpc_gets_a_status_in_the_trailers() {
+        let grpc = client(Request::post("/pkg.Svc/M").header("content-type", "application/grpc"));
+        let answer = grpc.answer(error(), &OpenAi, &Disclosure::default());
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["grpc-status"], "8");
+        assert!(answer.body().is_empty());
+    }
+
+    #[test]
+    fn every_byte_in_a_message_yields_the_same_headers() {
+        for byte in 0..=255_u8 {
+            let error =
+                InferenceError::new(Category::UpstreamError, format!("a{}b", char::from(byte)));
+            let answer = chat(Method::POST).answer(error, &OpenAi, &Disclosure::default());
+            assert_eq!(answer.headers().len(), 4, "byte {byte}");
+            assert_eq!(
+                serde_json::from_slice::<serde_json::Value>(answer.body()).unwrap()["error"]["message"],
+                format!("a{}b", char::from(byte))
+            );
+        }
+    }
+}
