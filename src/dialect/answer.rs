@@ -73,6 +73,7 @@ impl Client {
                     Origin::Readiness => StatusCode::SERVICE_UNAVAILABLE,
                     _ => parts.status,
                 };
+                parts.headers.remove(header::CONTENT_TYPE);
                 Bytes::new()
             }
             kind => {
@@ -181,7 +182,8 @@ mod tests {
     fn an_upgrade_gets_a_bare_503() {
         let upgrade = client(Request::get("/v1/realtime").header("upgrade", "websocket"));
         let error = error().with_origin(Origin::Readiness);
-        let answer = upgrade.answer(error, &OpenAi, &Disclosure::default());
+        let old = Response::builder().header("content-type", "text/html").body(()).unwrap();
+        let answer = upgrade.replace(old.into_parts().0, error, &OpenAi, &Disclosure::default());
         assert_eq!(answer.status(), 503);
         assert_eq!(answer.headers()["retry-after"], "2");
         assert!(answer.body().is_empty() && !answer.headers().contains_key("content-type"));

@@ -1,7 +1,7 @@
 //! What a client may see of an error: redacted, rounded, with the client's status.
 
 use super::Operation;
-use crate::error::{Category, InferenceError, redact};
+use crate::error::{Category, InferenceError, Origin, redact};
 use http::StatusCode;
 use serde::Serialize;
 use std::{borrow::Cow, time::Duration};
@@ -40,7 +40,7 @@ pub enum StatusPolicy {
     /// The category's, or the provider's own where it says the same.
     #[default]
     Normalized,
-    /// The provider's own; 500 where there is none.
+    /// The provider's own; 500 where there is none, or none that says failure.
     Provider,
 }
 
@@ -117,14 +117,22 @@ impl<'a> View<'a> {
         self.error.category()
     }
 
-    /// The status of the answer.
+    /// Who made the error.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.error.origin()
+    }
+
+    /// The status of the answer: always 4xx or 5xx.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.disclosure.status {
             StatusPolicy::Normalized => self.error.status(),
-            StatusPolicy::Provider => {
-                self.error.provider_status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-            }
+            StatusPolicy::Provider => self
+                .error
+                .provider_status()
+                .filter(|status| status.is_client_error() || status.is_server_error())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
 
@@ -210,7 +218,7 @@ impl<'a> View<'a> {
             retry_after: self.retry_after(),
             provider_status: self.provider_status(),
             model: self.model(),
-            origin: self.error.origin().as_str(),
+            origin: self.origin().as_str(),
             provider_context: self.context(),
         }
     }
@@ -324,6 +332,16 @@ mod tests {
         assert_eq!(View::of(&error, None, &disclosure).status(), 502);
         let disclosure = disclosure.status(StatusPolicy::Provider);
         assert_eq!(View::of(&error, None, &disclosure).status(), 520);
+    }
+
+    #[test]
+    fn no_error_is_shown_as_a_success_or_a_redirect() {
+        let disclosure = Disclosure::default().status(StatusPolicy::Provider);
+        for (code, shown) in [(200, 500), (304, 500), (600, 500), (400, 400), (599, 599)] {
+            let error = InferenceError::new(Category::UpstreamError, "")
+                .with_provider_status(StatusCode::from_u16(code).unwrap());
+            assert_eq!(View::of(&error, None, &disclosure).status(), shown, "{code}");
+        }
     }
 
     #[test]
