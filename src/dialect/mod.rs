@@ -46,7 +46,7 @@ pub use self::{
     view::{Disclosure, Extensions, ProviderContext, StatusPolicy, View},
 };
 
-use http::response;
+use http::{StatusCode, response};
 use std::fmt;
 
 /// Renders errors for the clients of one API.
@@ -128,7 +128,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// One event in the grammar that every decoder accepts: LF only, one blank after the colon.
 ///
-/// `data` must be one line, as compact JSON is.
+/// Line breaks in `data` become blanks, which is what they are in JSON: data in one line cannot end
+/// its event, nor begin a field.
 fn data_event(name: Option<&str>, data: &[u8]) -> Vec<u8> {
     let mut event = Vec::with_capacity(data.len() + 32);
     if let Some(name) = name {
@@ -137,24 +138,250 @@ fn data_event(name: Option<&str>, data: &[u8]) -> Vec<u8> {
         event.push(b'\n');
     }
     event.extend_from_slice(b"data: ");
-    event.extend_from_slice(data);
+    event.extend(data.iter().map(|&b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }));
     event.extend_from_slice(b"\n\n");
     event
 }
 
-/// Compact JSON.
+/// Compact JSON, without any character that some client takes for the end of a line.
+///
+/// Line breaks and controls are escaped by `serde_json`. Decoders that split lines as Python does
+/// (httpx's `iter_lines`, and older openai-node) also break at three characters beyond ASCII.
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("maps with string keys, strings and numbers are valid JSON")
+    let mut text = serde_json::to_string(value)
+        .expect("maps with string keys, strings and numbers are valid JSON");
+    for (line_end, escape) in
+        [('\u{85}', "\\u0085"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")]
+    {
+        if text.contains(line_end) {
+            text = text.replace(line_end, escape);
+        }
+    }
+    text.into_bytes()
 }
 
-/// A provider's code that may be shown in place of ours: a word, not a number, and for an error that
-/// is worth retrying none that says "invalid" (one SDK goes by that).
-fn specific<'a>(code: Option<&'a str>, view: &View<'_>) -> Option<&'a str> {
-    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    code.filter(|code| {
-        (1..=64).contains(&code.len())
-            && code.bytes().all(word)
-            && code.bytes().any(|b| b.is_ascii_alphabetic())
-            && !(view.is_retryable() && code.to_ascii_lowercase().contains("invalid"))
+/// The reason phrase; for statuses that are in no registry, the name in use.
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or(match status.as_u16() {
+        499 => "Client Closed Request",
+        529 => "Overloaded",
+        _ => "UnknownError",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        error::{Category, InferenceError, Origin},
+        framing::sse::{Blocks, Event},
+    };
+    use serde_json::Value;
+    use std::time::Duration;
+
+    /// An error with everything that may be shown.
+    pub(super) fn full(category: Category) -> InferenceError {
+        InferenceError::new(category, "it broke")
+            .with_code("its_code")
+            .with_kind("its_type")
+            .with_param("max_tokens")
+            .with_model("llama-3")
+            .with_provider("openai")
+            .with_provider_status(StatusCode::IM_A_TEAPOT)
+            .with_request_id("req_1")
+            .with_retry_after(Duration::from_secs(7))
+    }
+
+    /// The members of ours that every other dialect shows of [`full`], without the first two.
+    pub(super) const FULL_EXTENSIONS: &str = concat!(
+        r#""retry_after":7,"provider_status":418,"model":"llama-3","origin":"upstream","#,
+        r#""provider_context":{"provider":"openai","request_id":"req_1","code":"its_code","type":"its_type"}"#,
+    );
+
+    pub(super) fn body(
+        dialect: &dyn Dialect,
+        error: &InferenceError,
+        operation: Option<Operation>,
+    ) -> String {
+        let disclosure = Disclosure::default();
+        String::from_utf8(dialect.body(&View::of(error, operation, &disclosure))).unwrap()
+    }
+
+    pub(super) fn last_word(
+        dialect: &dyn Dialect,
+        error: &InferenceError,
+        operation: Option<Operation>,
+        seen: &Seen<'_>,
+    ) -> String {
+        let disclosure = Disclosure::default();
+        let view = View::of(error, operation, &disclosure);
+        String::from_utf8(dialect.last_word(&view, seen)).unwrap()
+    }
+
+    /// Names and data of the events of a stream that must hold nothing but whole events.
+    pub(super) fn events(stream: &str) -> Vec<(Option<String>, Value)> {
+        let (mut blocks, mut events, mut rest) = (Blocks::new(), Vec::new(), stream.as_bytes());
+        while let Some(end) = blocks.next_end(rest) {
+            let event = Event::of(&rest[..end]);
+            let name = event.name().map(|name| String::from_utf8(name.to_vec()).unwrap());
+            events.push((name, serde_json::from_slice(&event.data()).unwrap()));
+            rest = &rest[end..];
+        }
+        assert!(rest.is_empty() && !blocks.in_block(), "{stream:?}");
+        events
+    }
+
+    fn every_dialect_but_grpc() -> impl Iterator<Item = &'static dyn Dialect> {
+        BUILT_IN.iter().copied().filter(|dialect| dialect.name() != "grpc")
+    }
+
+    /// Every category, as its rule on retrying says and against it, with and without words of the
+    /// provider's that would mislead.
+    fn every_error() -> impl Iterator<Item = InferenceError> {
+        Category::ALL.into_iter().flat_map(|category| {
+            let error = InferenceError::new(category, "it broke");
+            let invalid = error.clone().with_code("invalid_thing").with_kind("Invalid");
+            [
+                error.clone(),
+                error.with_retryable(true),
+                full(category),
+                invalid.clone(),
+                invalid.with_retryable(true),
+            ]
+        })
+    }
+
+    /// The objects with a message in a JSON value.
+    fn error_objects(value: &Value) -> Vec<&Value> {
+        let nested = ["error", "response"].iter().flat_map(|key| error_objects_of(value.get(key)));
+        let own = value.get("message").or_else(|| value.get("detail")).map(|_| value);
+        own.into_iter().chain(nested).collect()
+    }
+
+    fn error_objects_of(value: Option<&Value>) -> Vec<&Value> {
+        value.map(error_objects).unwrap_or_default()
+    }
+
+    #[test]
+    fn every_error_is_whole_json_in_every_dialect() {
+        for dialect in every_dialect_but_grpc() {
+            for error in every_error() {
+                let value: Value = serde_json::from_str(&body(dialect, &error, None)).unwrap();
+                assert!(!error_objects(&value).is_empty(), "{} {error}", dialect.name());
+                let seen = Seen::default();
+                for (_, value) in events(&last_word(dialect, &error, None, &seen)) {
+                    assert!(!error_objects(&value).is_empty(), "{} {error}", dialect.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn openai_objects_always_have_the_four_members_clients_read() {
+        for dialect in [&OpenAi as &dyn Dialect, &Responses] {
+            for error in every_error() {
+                let whole = serde_json::from_str(&body(dialect, &error, None)).unwrap();
+                let word = last_word(dialect, &error, None, &Seen::default());
+                for value in [whole, events(&word).remove(0).1] {
+                    let object = value["error"].as_object().unwrap();
+                    assert!(object["message"].is_string() && object["type"].is_string());
+                    assert!(object["param"].is_null() || object["param"].is_string());
+                    assert!(object["code"].is_null() || object["code"].is_string(), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_worth_retrying_is_called_invalid() {
+        for dialect in every_dialect_but_grpc() {
+            for error in every_error().filter(InferenceError::is_retryable) {
+                let whole = serde_json::from_str(&body(dialect, &error, None)).unwrap();
+                let word = last_word(dialect, &error, None, &Seen::default());
+                let values: Vec<Value> =
+                    events(&word).into_iter().map(|(_, value)| value).chain([whole]).collect();
+                for object in values.iter().flat_map(error_objects) {
+                    for key in ["type", "code"] {
+                        let text = object[key].to_string().to_lowercase();
+                        assert!(!text.contains("invalid"), "{} {object}", dialect.name());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn members_of_ours_are_in_every_dialect_but_the_exact_ones() {
+        let members = ["category", "retryable", "provider_status", "model", "origin"];
+        for dialect in every_dialect_but_grpc() {
+            let exact = matches!(dialect.name(), "openai-flat" | "fastapi" | "mofa");
+            let error = InferenceError::new(Category::Timeout, "");
+            for error in [error, full(Category::Timeout)] {
+                let has_all = error.retry_after().is_some();
+                let value: Value = serde_json::from_str(&body(dialect, &error, None)).unwrap();
+                let object = value.get("error").unwrap_or(&value);
+                for member in members {
+                    assert_eq!(object.get(member).is_some(), !exact, "{} {member}", dialect.name());
+                }
+                for member in ["retry_after", "provider_context"] {
+                    assert_eq!(object.get(member).is_some(), !exact && has_all, "{value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_character_in_a_message_ends_a_line() {
+        let lines = |text: &str| {
+            let python =
+                |c| matches!(c, '\n'..='\r' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}'..='\u{2029}');
+            text.split(python).count()
+        };
+        for dialect in every_dialect_but_grpc() {
+            let word = |message: String| {
+                let error = InferenceError::new(Category::UpstreamError, message);
+                last_word(dialect, &error, None, &Seen::default())
+            };
+            let (plain, count) = (word("ab".into()), events(&word("ab".into())).len());
+            for c in (0..=255).map(char::from).chain(['\u{2028}', '\u{2029}', '😀']) {
+                let word = word(format!("a{c}b"));
+                assert_eq!(lines(&word), lines(&plain), "{} {c:?}", dialect.name());
+                let events = events(&word);
+                assert_eq!(events.len(), count, "{} {c:?}", dialect.name());
+                let object = events[0].1.get("error").unwrap_or(&events[0].1);
+                let text = object.get("message").or_else(|| object.get("detail")).unwrap();
+                assert_eq!(text, &format!("a{c}b"), "{}", dialect.name());
+            }
+        }
+    }
+
+    #[test]
+    fn data_in_several_lines_stays_one_event() {
+        let event = data_event(None, b"{\n\"a\":\r\n1\r}\n\ndata: x");
+        assert_eq!(event, b"data: { \"a\":  1 }  data: x\n\n");
+    }
+
+    #[test]
+    fn only_anthropic_and_responses_name_their_events() {
+        let error = InferenceError::new(Category::Overloaded, "full").with_origin(Origin::Stream);
+        for dialect in every_dialect_but_grpc() {
+            let word = last_word(dialect, &error, None, &Seen::default());
+            let names: Vec<_> = events(&word).into_iter().map(|(name, _)| name).collect();
+            let expected: &[Option<&str>] = match dialect.name() {
+                "anthropic" => &[Some("error")],
+                "responses" => &[Some("error"), Some("response.failed")],
+                _ => &[None],
+            };
+            assert_eq!(names.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+            assert!(!word.contains("[DONE]"));
+        }
+    }
+
+    #[test]
+    fn every_dialect_is_found_by_its_name() {
+        for name in names() {
+            assert_eq!(named(name).unwrap().name(), name);
+        }
+        assert_eq!(names().collect::<std::collections::HashSet<_>>().len(), BUILT_IN.len());
+    }
 }
