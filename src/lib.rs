@@ -1,12 +1,16 @@
 //! Tower middleware that keeps LLM inference services honest.
 
+pub mod body;
 pub mod dialect;
 pub mod error;
+pub mod error_normalization;
 pub mod framing;
 mod head;
+pub mod observe;
 pub mod provider;
 
 pub use self::{
     error::{Category, InferenceError, Origin},
+    error_normalization::{ErrorNormalization, ErrorNormalizationLayer},
     head::{RequestHead, RequestedModel},
 };

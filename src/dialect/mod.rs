@@ -38,6 +38,7 @@
 mod answer;
 mod client;
 mod operation;
+mod progress;
 mod view;
 
 pub use self::{
@@ -45,6 +46,7 @@ pub use self::{
     operation::Operation,
     view::{Disclosure, Extensions, ProviderContext, StatusPolicy, View},
 };
+pub(crate) use self::{client::is_grpc, progress::Progress};
 
 use http::{StatusCode, response};
 use std::fmt;

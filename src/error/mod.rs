@@ -396,6 +396,6 @@ mod tests {
     fn the_cause_is_found_through_the_chain() {
         let error = InferenceError::new(Category::UpstreamError, "reset")
             .with_source(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
-        assert!(error.source().is_some_and(|source| source.is::<std::io::Error>()));
+        assert!(error.source().is_some_and(<dyn Error>::is::<std::io::Error>));
     }
 }

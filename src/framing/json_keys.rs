@@ -105,7 +105,6 @@ impl FindString {
                 },
                 State::Colon(wanted) if byte == b':' => State::BeforeValue(wanted),
                 State::Colon(wanted) if byte.is_ascii_whitespace() => State::Colon(wanted),
-                State::Colon(_) => return self.end(Found::Nothing),
                 State::BeforeValue(wanted) if byte.is_ascii_whitespace() => {
                     State::BeforeValue(wanted)
                 }
@@ -114,7 +113,7 @@ impl FindString {
                     self.string.push(byte);
                     State::Value(OPEN)
                 }
-                State::BeforeValue(true) => return self.end(Found::Nothing),
+                State::Colon(_) | State::BeforeValue(true) => return self.end(Found::Nothing),
                 State::BeforeValue(false) => match byte {
                     b'"' => State::SkipString(OPEN),
                     b'{' | b'[' => State::Nest(1),

@@ -58,8 +58,10 @@
 //! ```
 
 mod failure;
+mod in_band;
 
 pub use self::failure::Failure;
+pub(crate) use self::in_band::{error_event, error_in};
 
 use crate::error::InferenceError;
 use std::{fmt, sync::Arc};

@@ -1,0 +1,111 @@
+//! One request and what is needed to answer it, when its answer turns out to be a failure.
+
+use super::{ResponseBody, config::Config, service_error};
+use crate::{
+    dialect::{Client, Dialect, Seen, View},
+    error::InferenceError,
+    head::{RequestHead, RequestedModel},
+    observe::StreamOutcome,
+    provider::Failure,
+};
+use bytes::Bytes;
+use http::{Response, header, response};
+use std::{sync::Arc, time::SystemTime};
+use tower::BoxError;
+
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) config: Arc<Config>,
+    pub(super) client: Client,
+    model: Option<RequestedModel>,
+}
+
+impl Exchange {
+    pub(super) fn of(head: RequestHead<'_>, config: &Arc<Config>) -> Self {
+        Self {
+            config: Arc::clone(config),
+            client: Client::of(head),
+            model: head.extensions().get().cloned(),
+        }
+    }
+
+    fn dialect(&self) -> &dyn Dialect {
+        self.config.dialect.as_deref().unwrap_or_else(|| self.client.dialect())
+    }
+
+    /// What the upstream's answer with this head and body means.
+    pub(super) fn read_answer(&self, head: &response::Parts, body: &[u8]) -> InferenceError {
+        // A body that cannot be read as it is, is not: its bytes would be shown as text.
+        let encoded = head
+            .headers
+            .get(header::CONTENT_ENCODING)
+            .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+        let body = if encoded { b"" } else { body };
+        let failure = Failure::of_answer(head.status, &head.headers, body).at(SystemTime::now());
+        self.complete(self.config.providers.read(&failure))
+    }
+
+    /// What an error event means.
+    pub(super) fn read_event(&self, data: &[u8]) -> InferenceError {
+        self.complete(self.config.providers.read(&Failure::of_event(data)))
+    }
+
+    /// What an error of the inner service means.
+    pub(super) fn read_service_error(&self, error: BoxError) -> InferenceError {
+        self.complete(service_error::read(error, &self.config))
+    }
+
+    /// Adds what the request knows.
+    pub(super) fn complete(&self, error: InferenceError) -> InferenceError {
+        match &self.model {
+            Some(model) if error.model().is_none() => error.with_model(model.as_str().to_owned()),
+            _ => error,
+        }
+    }
+
+    /// This error as the answer, in place of the one with the head `parts`; the observer hears it.
+    pub(super) fn replace<B>(
+        &self,
+        parts: response::Parts,
+        error: InferenceError,
+    ) -> Response<ResponseBody<B>> {
+        self.observe(&error);
+        self.render(parts, error)
+    }
+
+    /// The same for an error that the observer has heard of.
+    pub(super) fn render<B>(
+        &self,
+        parts: response::Parts,
+        error: InferenceError,
+    ) -> Response<ResponseBody<B>> {
+        self.client
+            .replace(parts, error, self.dialect(), &self.config.disclosure)
+            .map(ResponseBody::full)
+    }
+
+    /// This error as the end of a stream; the observer hears it.
+    pub(super) fn last_word(&self, error: &InferenceError, seen: &Seen<'_>) -> Bytes {
+        self.observe(error);
+        let view = View::of(error, self.client.operation(), &self.config.disclosure);
+        self.dialect().last_word(&view, seen).into()
+    }
+
+    /// Whether an answer that `error` was rendered into is to be rendered again, in another dialect.
+    pub(super) fn renders_again(&self, error: &InferenceError) -> bool {
+        let set = self.config.dialect.as_ref();
+        set.is_some_and(|dialect| error.rendered_in() != Some(dialect.name()))
+    }
+
+    pub(super) fn stream_ended(&self, outcome: StreamOutcome) {
+        if let Some(observer) = &self.config.observer {
+            observer.stream_ended(outcome);
+        }
+    }
+
+    fn observe(&self, error: &InferenceError) {
+        if let Some(observer) = &self.config.observer {
+            observer.failed(error);
+        }
+    }
+}

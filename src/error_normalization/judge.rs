@@ -1,0 +1,191 @@
+//! What is to be done with an answer, decided from its head alone. Pure.
+
+use super::{config::Unrecognised, exchange::Exchange};
+use crate::{dialect::is_grpc, error::InferenceError};
+use http::{StatusCode, header, response};
+
+/// What is to be done with an answer.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It passes: byte-, frame-, header- and extension-identical.
+    Pass,
+    /// It is a stream that is watched.
+    Watch,
+    /// It should be JSON, and is read before it is released.
+    Check,
+    /// It is an error of the upstream: its body is read, then replaced.
+    ReadError,
+    /// It holds an error to be rendered, by whoever left it there.
+    Render(InferenceError),
+}
+
+/// Media types of streams that this crate knows how to watch.
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// Media types that an operation which answers in JSON may put on its answer, or on its lie.
+const CHECKED: [&str; 3] = ["application/json", "text/html", "text/plain"];
+
+pub(super) fn judge(head: &response::Parts, exchange: &Exchange) -> Verdict {
+    if let Some(error) = head.extensions.get::<InferenceError>() {
+        return match error.rendered_in() {
+            None => Verdict::Render(error.clone()),
+            Some(_) if exchange.renders_again(error) => Verdict::Render(error.clone()),
+            Some(_) => Verdict::Pass,
+        };
+    }
+    let client = exchange.client;
+    if client.is_options() || client.is_grpc() || is_grpc(&head.headers) {
+        return Verdict::Pass;
+    }
+    if head.status.is_client_error() || head.status.is_server_error() {
+        let passes = exchange.config.unrecognised == Unrecognised::Pass
+            && exchange.config.dialect.is_none()
+            && !client.is_recognised();
+        return if passes { Verdict::Pass } else { Verdict::ReadError };
+    }
+    match client.operation() {
+        Some(operation) if head.status.is_success() && has_body(head.status) => {
+            // MoFA's orchestrator says in a header that the completion is none.
+            if head.headers.get("x-mofa-backend").is_some_and(is_rejection) {
+                return Verdict::ReadError;
+            }
+            let encoded = head.headers.contains_key(header::CONTENT_ENCODING);
+            let media_type = media_type(head);
+            if encoded {
+                Verdict::Pass
+            } else if media_type.is_some_and(|it| it.eq_ignore_ascii_case(EVENT_STREAM)) {
+                if operation.streams() { Verdict::Watch } else { Verdict::Pass }
+            } else if operation.answers_json() && media_type.is_none_or(is_checked) {
+                Verdict::Check
+            } else {
+                Verdict::Pass
+            }
+        }
+        _ => Verdict::Pass,
+    }
+}
+
+fn has_body(status: StatusCode) -> bool {
+    !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT)
+}
+
+fn is_checked(media_type: &str) -> bool {
+    CHECKED.iter().any(|checked| media_type.eq_ignore_ascii_case(checked))
+}
+
+fn is_rejection(backend: &http::HeaderValue) -> bool {
+    backend.as_bytes().starts_with(b"rejected(")
+}
+
+/// The media type without its parameters. One that is no text counts as none.
+fn media_type(head: &response::Parts) -> Option<&str> {
+    let value = head.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let end = value.find(';').unwrap_or(value.len());
+    Some(value[..end].trim()).filter(|media_type| !media_type.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dialect::Problem, error::Category, error_normalization::config::Config, head::RequestHead,
+    };
+    use http::{Method, Request, Response};
+    use std::sync::Arc;
+
+    fn verdict(method: &Method, path: &str, answer: http::response::Builder) -> String {
+        with(Config::default(), method, path, answer)
+    }
+
+    fn with(
+        config: Config,
+        method: &Method,
+        path: &str,
+        answer: http::response::Builder,
+    ) -> String {
+        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        let exchange = Exchange::of(RequestHead::of(&request), &Arc::new(config));
+        let (head, ()) = answer.body(()).unwrap().into_parts();
+        let verdict = format!("{:?}", judge(&head, &exchange));
+        verdict.split('(').next().unwrap().to_owned()
+    }
+
+    fn answer(status: u16, content_type: &str) -> http::response::Builder {
+        Response::builder().status(status).header("content-type", content_type)
+    }
+
+    #[test]
+    fn the_head_decides() {
+        const CHAT: &str = "/v1/chat/completions";
+        let table = [
+            (CHAT, answer(200, "application/json"), "Check"),
+            (CHAT, answer(200, "Application/JSON; charset=utf-8"), "Check"),
+            (CHAT, answer(200, "text/html"), "Check"),
+            (CHAT, Response::builder(), "Check"),
+            (CHAT, answer(200, "text/event-stream"), "Watch"),
+            (CHAT, answer(200, "Text/Event-Stream; charset=utf-8"), "Watch"),
+            (CHAT, answer(200, "text/event-streams"), "Pass"),
+            (CHAT, answer(200, "application/octet-stream"), "Pass"),
+            (CHAT, answer(200, "text/event-stream").header("content-encoding", "gzip"), "Pass"),
+            (CHAT, answer(200, "application/json").header("content-encoding", "br"), "Pass"),
+            (CHAT, answer(204, "application/json"), "Pass"),
+            (CHAT, answer(304, "application/json"), "Pass"),
+            (CHAT, answer(302, "text/html"), "Pass"),
+            (CHAT, answer(101, "text/html"), "Pass"),
+            (CHAT, answer(500, "text/html"), "ReadError"),
+            (CHAT, answer(429, "text/event-stream"), "ReadError"),
+            (CHAT, answer(405, "application/json"), "ReadError"),
+            (CHAT, answer(500, "application/grpc+proto"), "Pass"),
+            (
+                CHAT,
+                answer(200, "application/json").header("x-mofa-backend", "rejected(full)"),
+                "ReadError",
+            ),
+            (CHAT, answer(200, "application/json").header("x-mofa-backend", "local(a)"), "Check"),
+            ("/v1/audio/speech", answer(200, "audio/mpeg"), "Pass"),
+            ("/v1/audio/transcriptions", answer(200, "text/plain"), "Pass"),
+            ("/v1/embeddings", answer(200, "text/event-stream"), "Pass"),
+            ("/events", answer(200, "text/event-stream"), "Pass"),
+            ("/events", answer(200, "application/json"), "Pass"),
+            ("/events", answer(404, "text/plain"), "ReadError"),
+        ];
+        for (path, answer, expected) in table {
+            let shown = format!("{path} {answer:?}");
+            assert_eq!(verdict(&Method::POST, path, answer), expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn only_posts_are_operations() {
+        let path = "/v1/chat/completions";
+        assert_eq!(verdict(&Method::GET, path, answer(200, "text/event-stream")), "Pass");
+        assert_eq!(verdict(&Method::OPTIONS, path, answer(500, "text/plain")), "Pass");
+        assert_eq!(verdict(&Method::HEAD, path, answer(500, "text/plain")), "ReadError");
+    }
+
+    #[test]
+    fn unrecognised_paths_can_be_left_alone() {
+        let config = || Config { unrecognised: Unrecognised::Pass, ..Config::default() };
+        let post = |path| with(config(), &Method::POST, path, answer(500, "text/plain"));
+        assert_eq!(post("/other"), "Pass");
+        assert_eq!(post("/v1/responses"), "ReadError");
+    }
+
+    #[test]
+    fn an_answer_of_ours_is_rendered_again_only_in_another_dialect() {
+        let ours = |dialect: Option<&'static str>| {
+            let error = InferenceError::new(Category::Timeout, "");
+            let error = match dialect {
+                Some(dialect) => error.with_rendered_in(dialect),
+                None => error,
+            };
+            answer(504, "application/json").extension(error)
+        };
+        let config = || Config { dialect: Some(Arc::new(Problem)), ..Config::default() };
+        let path = "/v1/responses";
+        assert_eq!(verdict(&Method::POST, path, ours(None)), "Render");
+        assert_eq!(verdict(&Method::POST, path, ours(Some("responses"))), "Pass");
+        assert_eq!(with(config(), &Method::POST, path, ours(Some("responses"))), "Render");
+        assert_eq!(with(config(), &Method::POST, path, ours(Some("problem"))), "Pass");
+    }
+}

@@ -1,0 +1,356 @@
+//! One stream's frames in, whole events out. Pure: no clock, no I/O.
+//!
+//! Maintainers: this is where it is decided that a client never sees half an event. Once half an
+//! event is out, no later byte can tell a client anything (measured on six SDKs), so an unfinished
+//! tail is held back until its empty line arrives. What leaves is what came: a frame of whole events
+//! is handed on as the same `Bytes`, and only an event that is split over frames is copied.
+//!
+//! The life of a frame: [`push`](Stream::push) it, then take [`next`](Stream::next) until it is
+//! `None`. When the upstream ends, [`end`](Stream::end) says what the tail meant.
+
+use crate::{
+    dialect::{Operation, Progress},
+    framing::sse::{Blocks, Event},
+    provider,
+};
+use bytes::{Buf, Bytes, BytesMut};
+
+/// A stream under watch.
+#[derive(Debug)]
+pub(super) struct Stream {
+    blocks: Blocks,
+    progress: Progress,
+    /// The frame that is being taken apart.
+    frame: Bytes,
+    /// An error event of this frame, behind events that leave first.
+    error: Option<Bytes>,
+    /// The unfinished event.
+    tail: BytesMut,
+    max_event: usize,
+    /// The event that is under way is larger than `max_event`, and passes as it comes.
+    oversized: bool,
+}
+
+/// What a stream yields.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Item {
+    /// Whole events, as they came.
+    Forward(Bytes),
+    /// The data of an error event. Nothing after it counts.
+    Error(Bytes),
+}
+
+/// What a clean end of the upstream means.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum End {
+    /// The stream is complete, after these last bytes.
+    Complete(Bytes),
+    /// The tail was an error event.
+    Error(Bytes),
+    /// The stream ended too early, after these last bytes.
+    Truncated(Bytes),
+}
+
+impl Stream {
+    pub(super) fn new(operation: Operation, max_event: usize) -> Self {
+        Self {
+            blocks: Blocks::new(),
+            progress: Progress::new(operation),
+            frame: Bytes::new(),
+            error: None,
+            tail: BytesMut::new(),
+            max_event,
+            oversized: false,
+        }
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether half an event is out already, so that nothing may follow it.
+    pub(super) fn is_mid_event(&self) -> bool {
+        self.oversized
+    }
+
+    /// Takes the next frame; the one before must have been taken apart.
+    pub(super) fn push(&mut self, frame: Bytes) {
+        debug_assert!(self.frame.is_empty(), "next() returned None before the next push()");
+        self.frame = frame;
+    }
+
+    /// The next thing that may leave. `None`: push the next frame.
+    pub(super) fn next(&mut self) -> Option<Item> {
+        if let Some(error) = self.error.take() {
+            return Some(Item::Error(error));
+        }
+        if self.oversized || !self.tail.is_empty() {
+            if let Some(item) = self.finish_tail() {
+                return Some(item);
+            }
+        }
+        if self.frame.is_empty() {
+            return None;
+        }
+        let mut whole = 0;
+        while let Some(length) = self.blocks.next_end(&self.frame[whole..]) {
+            if let Some(error) = judge(&mut self.progress, &self.frame[whole..whole + length]) {
+                self.error = Some(error);
+                let events = self.frame.split_to(whole);
+                self.frame.clear();
+                return if events.is_empty() { self.next() } else { Some(Item::Forward(events)) };
+            }
+            whole += length;
+        }
+        if !self.blocks.in_block() {
+            // Empty lines between events, or the LF of a CRLF, belong to nobody.
+            whole = self.frame.len();
+        }
+        let events = self.frame.split_to(whole);
+        let rest = std::mem::take(&mut self.frame);
+        self.hold(&rest);
+        if self.oversized {
+            // The event that has just outgrown the limit: let go of what was held.
+            let held = self.tail.split().freeze();
+            return Some(Item::Forward(if events.is_empty() {
+                held
+            } else {
+                join(&events, &held)
+            }));
+        }
+        (!events.is_empty()).then_some(Item::Forward(events))
+    }
+
+    /// Completes the event that began in an earlier frame. `None` if this frame does not end it, or
+    /// has been used up.
+    fn finish_tail(&mut self) -> Option<Item> {
+        let length = self.blocks.next_end(&self.frame);
+        let piece = self.frame.split_to(length.unwrap_or(self.frame.len()));
+        if self.oversized {
+            self.oversized = length.is_none();
+            return (!piece.is_empty()).then_some(Item::Forward(piece));
+        }
+        if length.is_none() {
+            self.hold(&piece);
+            return self.oversized.then(|| Item::Forward(self.tail.split().freeze()));
+        }
+        self.tail.extend_from_slice(&piece);
+        let block = self.tail.split().freeze();
+        Some(match judge(&mut self.progress, &block) {
+            Some(error) => {
+                self.frame.clear();
+                Item::Error(error)
+            }
+            None => Item::Forward(block),
+        })
+    }
+
+    fn hold(&mut self, rest: &[u8]) {
+        self.tail.extend_from_slice(rest);
+        self.oversized |= self.tail.len() > self.max_event;
+    }
+
+    /// The upstream ended cleanly: the tail is read as an event first. It is completed with its
+    /// empty line if it is whole, and dropped if it is not.
+    pub(super) fn end(&mut self) -> End {
+        let mut last = Bytes::new();
+        if !self.oversized && !self.tail.is_empty() {
+            let block = self.tail.split().freeze();
+            let data = Event::of(&block).data().into_owned();
+            if let Some(error) = provider::error_event(Event::of(&block), &data) {
+                return End::Error(error.into_owned().into());
+            }
+            if is_whole(&data) {
+                self.progress.see(&data);
+                last = join(block.trim_ascii_end(), b"\n\n");
+            }
+        }
+        if self.progress.is_complete() && !self.oversized {
+            End::Complete(last)
+        } else {
+            End::Truncated(last)
+        }
+    }
+}
+
+/// The error of a block, if it is one; takes note of it if not.
+fn judge(progress: &mut Progress, block: &[u8]) -> Option<Bytes> {
+    let event = Event::of(block);
+    let data = event.data();
+    if let Some(error) = provider::error_event(event, &data) {
+        return Some(Bytes::copy_from_slice(&error));
+    }
+    if data.is_empty() {
+        // A proxy's page or sentence inside of an event stream, where nothing was said before.
+        let strange = !event.fields().all(|(name, _)| is_field(name));
+        return (strange && progress.events() == 0).then(|| Bytes::copy_from_slice(block));
+    }
+    progress.see(&data);
+    None
+}
+
+/// Whether this is the name of a field that streams have, or a comment.
+fn is_field(name: &[u8]) -> bool {
+    name.is_empty()
+        || (name.len() <= 32 && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'))
+}
+
+/// Whether the data of an unterminated event is all there.
+fn is_whole(data: &[u8]) -> bool {
+    data == b"[DONE]" || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
+}
+
+fn join(first: &[u8], second: &[u8]) -> Bytes {
+    first.chain(second).copy_to_bytes(first.len() + second.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+    const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const ERROR: &str = "data: {\"error\":{\"message\":\"boom\"}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    fn stream() -> Stream {
+        Stream::new(Operation::Chat, 1 << 20)
+    }
+
+    /// What comes out for these frames, the forwarded bytes joined, and how it ended.
+    fn run(frames: &[&[u8]]) -> (Vec<u8>, Option<Bytes>, Option<End>) {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        for frame in frames {
+            stream.push(Bytes::copy_from_slice(frame));
+            while let Some(item) = stream.next() {
+                match item {
+                    Item::Forward(bytes) => out.extend_from_slice(&bytes),
+                    Item::Error(data) => return (out, Some(data), None),
+                }
+            }
+        }
+        (out, None, Some(stream.end()))
+    }
+
+    #[test]
+    fn a_frame_of_whole_events_is_the_same_frame() {
+        let frame = Bytes::from([TEXT, TEXT].concat());
+        let mut stream = stream();
+        stream.push(frame.clone());
+        let Some(Item::Forward(out)) = stream.next() else { panic!("events are forwarded") };
+        assert_eq!((out.as_ptr(), out.len()), (frame.as_ptr(), frame.len()));
+        assert_eq!(stream.next(), None);
+    }
+
+    #[test]
+    fn half_an_event_is_held_back_until_it_is_whole() {
+        let mut stream = stream();
+        stream.push(Bytes::from_static(b"data: 1\n\ndata:"));
+        assert_eq!(stream.next(), Some(Item::Forward(Bytes::from_static(b"data: 1\n\n"))));
+        assert_eq!(stream.next(), None);
+        stream.push(Bytes::from_static(b" 2\n"));
+        assert_eq!(stream.next(), None);
+        stream.push(Bytes::from_static(b"\ndata: 3\n\n"));
+        assert_eq!(stream.next(), Some(Item::Forward(Bytes::from_static(b"data: 2\n\n"))));
+        assert_eq!(stream.next(), Some(Item::Forward(Bytes::from_static(b"data: 3\n\n"))));
+        assert_eq!(stream.next(), None);
+    }
+
+    #[test]
+    fn events_before_an_error_leave_first_and_nothing_after_it() {
+        let frame = [TEXT, ERROR, TEXT, DONE].concat();
+        let (out, error, _) = run(&[frame.as_bytes()]);
+        assert_eq!(out, TEXT.as_bytes());
+        assert_eq!(error.as_deref(), Some(&b"{\"error\":{\"message\":\"boom\"}}"[..]));
+    }
+
+    #[test]
+    fn every_split_gives_the_same() {
+        for events in [[TEXT, STOP, DONE], [TEXT, ERROR, DONE]] {
+            let bytes = events.concat();
+            let whole = run(&[bytes.as_bytes()]);
+            for at in 0..bytes.len() {
+                let (a, b) = bytes.as_bytes().split_at(at);
+                assert_eq!(run(&[a, b]), whole, "split at {at}");
+            }
+            let single: Vec<&[u8]> = bytes.as_bytes().chunks(1).collect();
+            assert_eq!(run(&single), whole, "byte by byte");
+        }
+    }
+
+    #[test]
+    fn an_end_is_judged_by_its_marker() {
+        let end = |events: &[&str]| run(&[events.concat().as_bytes()]).2.unwrap();
+        assert_eq!(end(&[TEXT, STOP]), End::Complete(Bytes::new()));
+        assert_eq!(end(&[TEXT, DONE]), End::Complete(Bytes::new()));
+        assert_eq!(end(&[TEXT]), End::Truncated(Bytes::new()));
+        assert_eq!(end(&[DONE]), End::Truncated(Bytes::new()));
+        assert_eq!(end(&[]), End::Truncated(Bytes::new()));
+    }
+
+    #[test]
+    fn an_unterminated_tail_counts_only_if_it_is_whole() {
+        let end = |tail: &str| run(&[TEXT.as_bytes(), tail.as_bytes()]).2.unwrap();
+        let completed = |text: &str| End::Complete(Bytes::from(text.to_owned()));
+        assert_eq!(end("data: [DONE]"), completed(DONE));
+        assert_eq!(end("data: [DONE]\n"), completed(DONE));
+        assert_eq!(end(STOP.trim_end()), completed(STOP));
+        assert_eq!(end(TEXT.trim_end()), End::Truncated(Bytes::from_static(TEXT.as_bytes())));
+        assert_eq!(end("data: {\"choices\":[{\"fin"), End::Truncated(Bytes::new()));
+        assert!(matches!(end(ERROR.trim_end()), End::Error(_)));
+    }
+
+    #[test]
+    fn an_event_beyond_the_limit_passes_as_it_comes() {
+        let mut stream = Stream::new(Operation::Chat, 16);
+        let long = [b"data: ".as_slice(), &[b'x'; 64], b"\n\n", TEXT.as_bytes()].concat();
+        let mut out = Vec::new();
+        for piece in long.chunks(10) {
+            stream.push(Bytes::copy_from_slice(piece));
+            while let Some(item) = stream.next() {
+                let Item::Forward(bytes) = item else { panic!("no error here") };
+                out.extend_from_slice(&bytes);
+            }
+            assert!(stream.tail.len() <= 16);
+        }
+        // `TEXT` is larger than the limit too.
+        assert_eq!(out, long);
+        assert!(!stream.is_mid_event());
+    }
+
+    #[test]
+    fn a_page_inside_of_an_event_stream_is_an_error() {
+        let page = "<html>\n<title>502 Bad Gateway</title>\n\n";
+        assert!(run(&[page.as_bytes()]).1.is_some());
+        let later = [TEXT, page].concat();
+        assert_eq!(run(&[later.as_bytes()]).1, None);
+    }
+
+    proptest! {
+        #[test]
+        fn healthy_bytes_come_out_as_they_went_in(
+            texts in prop::collection::vec(".{0,12}", 1..8),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let mut bytes = Vec::new();
+            for text in &texts {
+                let data = serde_json::json!({"choices":[{"delta":{"content":text}}]});
+                bytes.extend_from_slice(format!(": note\n\ndata: {data}\r\n\r\n").as_bytes());
+            }
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let frames: Vec<&[u8]> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
+            let (out, error, _) = run(&frames);
+            prop_assert_eq!(error, None);
+            prop_assert_eq!(out, bytes);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6)) {
+            let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+            let _ = run(&frames);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The body of a stream under watch: polls the upstream, keeps the time, and ends what breaks.
+//!
+//! [`Stream`] decides what leaves; this adapter adds what it must not know: the upstream's body, the
+//! clock and the dialect.
+
+use super::{
+    config::TerminalMarker,
+    exchange::Exchange,
+    stream::{End, Item, Stream},
+};
+use crate::{
+    dialect::Operation,
+    error::{Category, InferenceError, Origin},
+    observe::StreamOutcome,
+};
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame};
+use pin_project_lite::pin_project;
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep};
+use tower::BoxError;
+
+/// How long the head of a stream waits on after its first preamble event.
+const PROMOTE_AFTER_PREAMBLE: Duration = Duration::from_secs(2);
+
+/// How many bytes of preamble are held while the head waits.
+const MAX_PREAMBLE: usize = 64 << 10;
+
+pin_project! {
+    pub(super) struct Watched<B> {
+        #[pin]
+        body: Option<B>,
+        #[pin]
+        sleep: Option<Sleep>,
+        exchange: Exchange,
+        stream: Stream,
+        // Events that have been read, but not sent.
+        queue: VecDeque<Bytes>,
+        trailers: Option<HeaderMap>,
+        stall: Option<Stall>,
+        outcome: Option<StreamOutcome>,
+    }
+
+    impl<B> PinnedDrop for Watched<B> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.outcome.is_none() {
+                this.exchange.stream_ended(StreamOutcome::Cancelled);
+            }
+        }
+    }
+}
+
+/// When the upstream's silence becomes a stall, and at which event that was decided.
+struct Stall {
+    deadline: Instant,
+    events: u64,
+}
+
+/// What comes next in a stream.
+enum Next {
+    Forward(Bytes),
+    Complete(Bytes),
+    Failed { error: InferenceError, last: Bytes, outcome: StreamOutcome },
+}
+
+/// What the head of a stream was waiting for.
+pub(super) enum Opening {
+    /// Something meaningful, or long enough: the head may leave, and the body with it.
+    Open,
+    /// The stream failed first: this is the answer.
+    Failed(InferenceError),
+}
+
+impl<B> Watched<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn new(body: B, operation: Operation, exchange: Exchange) -> Self {
+        let stream = Stream::new(operation, exchange.config.max_event);
+        Self {
+            body: Some(body),
+            sleep: None,
+            exchange,
+            stream,
+            queue: VecDeque::new(),
+            trailers: None,
+            stall: None,
+            outcome: None,
+        }
+    }
+
+    pub(super) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// Waits for the first meaningful event, for at most as long as the layer allows from `since`.
+    pub(super) fn poll_open(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        since: &mut Option<Instant>,
+    ) -> Poll<Opening> {
+        let within = self.exchange.config.promote_within;
+        if within.is_zero() {
+            return Poll::Ready(Opening::Open);
+        }
+        loop {
+            let Poll::Ready(next) = self.as_mut().poll_next(cx) else { break };
+            let mut this = self.as_mut().project();
+            match next {
+                Next::Forward(events) => this.queue.push_back(events),
+                Next::Complete(last) => {
+                    this.queue.push_back(last);
+                    this.body.set(None);
+                    self.as_mut().end(StreamOutcome::Completed);
+                    return Poll::Ready(Opening::Open);
+                }
+                Next::Failed { error, outcome, .. } => {
+                    this.body.set(None);
+                    this.queue.clear();
+                    self.as_mut().end(outcome);
+                    return Poll::Ready(Opening::Failed(error));
+                }
+            }
+            let held: usize = self.queue.iter().map(Bytes::len).sum();
+            if self.stream.progress().is_meaningful() || held > MAX_PREAMBLE {
+                return Poll::Ready(Opening::Open);
+            }
+        }
+        let now = Instant::now();
+        let since = *since.get_or_insert(now);
+        let preamble = self.stream.progress().events() > 0;
+        let within = if preamble { within.min(PROMOTE_AFTER_PREAMBLE) } else { within };
+        ready!(self.poll_timer(cx, since + within));
+        Poll::Ready(Opening::Open)
+    }
+
+    /// The next thing the stream does. Held-back halves of events cost no extra poll.
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
+        loop {
+            let mut this = self.as_mut().project();
+            match this.stream.next() {
+                Some(Item::Forward(events)) => return Poll::Ready(Next::Forward(events)),
+                Some(Item::Error(data)) => {
+                    return Poll::Ready(Next::Failed {
+                        error: this.exchange.read_event(&data),
+                        last: Bytes::new(),
+                        outcome: StreamOutcome::Failed,
+                    });
+                }
+                None => {}
+            }
+            let frame = match this.body.as_mut().as_pin_mut() {
+                Some(body) => body.poll_frame(cx),
+                None => Poll::Ready(None),
+            };
+            match frame {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => this.stream.push(data),
+                    Err(frame) => *this.trailers = frame.into_trailers().ok(),
+                },
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(if this.stream.progress().is_complete() {
+                        Next::Complete(Bytes::new())
+                    } else {
+                        let error = this.exchange.complete(broken(error.into()));
+                        Next::Failed {
+                            error,
+                            last: Bytes::new(),
+                            outcome: StreamOutcome::Truncated,
+                        }
+                    });
+                }
+                Poll::Ready(None) => return Poll::Ready(self.at_clean_end()),
+                Poll::Pending => {
+                    let waited = ready!(self.as_mut().poll_stall(cx));
+                    let error = self.exchange.complete(stalled(waited));
+                    let last = Bytes::new();
+                    let outcome = StreamOutcome::Stalled;
+                    return Poll::Ready(Next::Failed { error, last, outcome });
+                }
+            }
+        }
+    }
+
+    fn at_clean_end(self: Pin<&mut Self>) -> Next {
+        let this = self.project();
+        match this.stream.end() {
+            End::Complete(last) => Next::Complete(last),
+            End::Error(data) => Next::Failed {
+                error: this.exchange.read_event(&data),
+                last: Bytes::new(),
+                outcome: StreamOutcome::Failed,
+            },
+            End::Truncated(last) => {
+                let lenient = this.exchange.config.terminal_marker == TerminalMarker::Lenient;
+                if lenient && this.stream.progress().is_meaningful() && !this.stream.is_mid_event()
+                {
+                    return Next::Complete(last);
+                }
+                let error = this.exchange.complete(truncated(this.stream.progress().events()));
+                Next::Failed { error, last, outcome: StreamOutcome::Truncated }
+            }
+        }
+    }
+
+    /// Ready, with the time allowed, when the upstream has been silent for longer. Called only while
+    /// it is pending; an event since the last call starts the time anew.
+    fn poll_stall(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Duration> {
+        let this = self.as_mut().project();
+        let events = this.stream.progress().events();
+        let config = &this.exchange.config;
+        let allowed = if events == 0 { config.first_event_timeout } else { config.idle_timeout };
+        let deadline = match this.stall {
+            Some(stall) if stall.events == events => stall.deadline,
+            _ => {
+                let deadline = later(Instant::now(), allowed);
+                *this.stall = Some(Stall { deadline, events });
+                deadline
+            }
+        };
+        ready!(self.poll_timer(cx, deadline));
+        Poll::Ready(allowed)
+    }
+
+    fn poll_timer(self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let mut sleep = self.project().sleep;
+        match sleep.as_mut().as_pin_mut() {
+            Some(timer) if timer.deadline() == deadline => {}
+            Some(timer) => timer.reset(deadline),
+            None => sleep.set(Some(tokio::time::sleep_until(deadline))),
+        }
+        match sleep.as_pin_mut() {
+            Some(timer) => timer.poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn end(self: Pin<&mut Self>, outcome: StreamOutcome) {
+        let this = self.project();
+        this.exchange.stream_ended(outcome);
+        *this.outcome = Some(outcome);
+    }
+
+    pub(super) fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            let this = self.as_mut().project();
+            if let Some(events) = this.queue.pop_front() {
+                if events.is_empty() {
+                    continue;
+                }
+                return Poll::Ready(Some(Ok(Frame::data(events))));
+            }
+            if this.outcome.is_some() {
+                return Poll::Ready(this.trailers.take().map(|it| Ok(Frame::trailers(it))));
+            }
+            let next = ready!(self.as_mut().poll_next(cx));
+            let mut this = self.as_mut().project();
+            match next {
+                Next::Forward(events) => return Poll::Ready(Some(Ok(Frame::data(events)))),
+                Next::Complete(last) => {
+                    this.queue.push_back(last);
+                    this.body.set(None);
+                    self.as_mut().end(StreamOutcome::Completed);
+                }
+                Next::Failed { error, last, outcome } => {
+                    this.body.set(None);
+                    *this.trailers = None;
+                    let mid_event = this.stream.is_mid_event();
+                    let word = this.exchange.last_word(&error, &this.stream.progress().seen());
+                    if !mid_event {
+                        this.queue.extend([last, word]);
+                    }
+                    self.as_mut().end(outcome);
+                    if mid_event {
+                        return Poll::Ready(Some(Err(error.into())));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<B> Watched<B> {
+    pub(super) fn is_done(&self) -> bool {
+        self.outcome.is_some() && self.queue.is_empty() && self.trailers.is_none()
+    }
+}
+
+fn broken(cause: BoxError) -> InferenceError {
+    let message = "the upstream's stream broke before its end";
+    let error = InferenceError::new(Category::UpstreamError, message);
+    error.with_origin(Origin::Stream).with_source(cause)
+}
+
+fn truncated(events: u64) -> InferenceError {
+    let message = if events == 0 {
+        "the upstream's stream ended without an event"
+    } else {
+        "the upstream's stream ended before its last event"
+    };
+    InferenceError::new(Category::UpstreamError, message).with_origin(Origin::Stream)
+}
+
+fn stalled(allowed: Duration) -> InferenceError {
+    let message = format!("the upstream sent no event for {} s", allowed.as_secs_f32());
+    InferenceError::new(Category::Timeout, message).with_origin(Origin::Stream)
+}
+
+/// Far enough in the future where the sum would overflow.
+fn later(now: Instant, by: Duration) -> Instant {
+    now.checked_add(by).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365))
+}

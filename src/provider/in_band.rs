@@ -1,0 +1,173 @@
+//! Errors inside of an answer that began as a success: in a 200, or in the middle of a stream.
+//!
+//! Rules:
+//!
+//! 1. Only top-level keys count: model text and tool arguments may talk about errors.
+//! 2. `"error": null`, `{}`, `""` and `false` say that there was no error.
+//! 3. Ends that say "error" without an error object are errors; `length`, `content_filter`,
+//!    `refusal` and the like are normal outcomes of a model.
+//!
+//! | shape | seen at |
+//! |---|---|
+//! | `{"error": …}` | nearly everybody |
+//! | `{"type":"error", …}`, `event: error` | Anthropic, OpenAI Responses |
+//! | `{"object":"error", …}` | vLLM to 0.9, SGLang, TensorRT-LLM, LMDeploy |
+//! | `{"type":"response.failed","response":{"error": …}}` | OpenAI Responses |
+//! | `choices[].error` | OpenRouter |
+//! | `finish_reason` `error`, `network_error`, `timeout_error`, `insufficient_system_resource` | OpenRouter, Zhipu, Tenstorrent, DeepSeek |
+//! | `error: …` as a field of the stream | llama.cpp to 2025 |
+//! | `event: error` with only a comment | Dynamo |
+//! | a JSON line without `data:` | LMDeploy's proxy, Gemini |
+
+use crate::framing::{json::Json, sse::Event};
+use std::borrow::Cow;
+
+/// The error that the data of an event, or a body with a success status, holds; `None` if it is
+/// healthy.
+pub(crate) fn error_in(data: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let json = Json::of(data);
+    let mut flat = Flat::default();
+    for (key, value) in json.members() {
+        match &*key {
+            "error" if value.is_truthy() => return Some(Cow::Borrowed(data)),
+            "type" | "object" if is(value, "error") => return Some(Cow::Borrowed(data)),
+            "type" if is(value, "response.failed") => {
+                let error = json.get("response").get("error");
+                return Some(wrapped(error.raw()));
+            }
+            "choices" => {
+                if let Some(error) = value.items().find_map(error_in_choice) {
+                    return Some(error);
+                }
+                flat.healthy = true;
+            }
+            "message" | "msg" => flat.message |= value.string().is_some(),
+            "code" | "error_code" | "status" | "statusCode" => flat.code |= value.text().is_some(),
+            _ => {}
+        }
+    }
+    flat.is_error(json).then_some(Cow::Borrowed(data))
+}
+
+/// The error that an event of a stream holds; `None` if it is healthy.
+pub(crate) fn error_event<'a>(event: Event<'a>, data: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    if event.name() == Some(b"error") {
+        let comment = || event.fields().find(|(name, _)| name.is_empty()).map(|(_, text)| text);
+        let text = if data.is_empty() { comment().unwrap_or_default() } else { data };
+        return Some(Cow::Borrowed(text));
+    }
+    if let Some((_, text)) = event.fields().find(|(name, _)| *name == b"error") {
+        return Some(Cow::Borrowed(text));
+    }
+    if data.is_empty() && event.raw().trim_ascii_start().starts_with(b"{") {
+        return error_in(event.raw());
+    }
+    error_in(data)
+}
+
+/// A body that is a message and a code and nothing that an answer would have.
+#[derive(Default)]
+struct Flat {
+    message: bool,
+    code: bool,
+    healthy: bool,
+}
+
+impl Flat {
+    fn is_error(&self, json: Json<'_>) -> bool {
+        // Answers and events of every API name themselves.
+        let named = ["id", "object", "data", "output", "usage", "content"];
+        let named = || named.iter().any(|key| !json.get(key).is_missing());
+        self.message && self.code && !self.healthy && !named()
+    }
+}
+
+fn error_in_choice(choice: Json<'_>) -> Option<Cow<'_, [u8]>> {
+    let error = choice.get("error");
+    if error.is_truthy() {
+        return Some(wrapped(error.raw()));
+    }
+    let reason = choice.get("finish_reason").string()?;
+    let known = ["error", "network_error", "timeout_error", "insufficient_system_resource"];
+    known.contains(&&*reason).then(|| {
+        let message = format!("the model stopped with finish_reason {reason}");
+        let error = serde_json::json!({ "message": message, "code": reason });
+        wrapped(error.to_string().as_bytes()).into_owned().into()
+    })
+}
+
+fn is(value: Json<'_>, text: &str) -> bool {
+    value.string().is_some_and(|value| value == text)
+}
+
+/// `{"error": …}`, as the providers know it.
+fn wrapped(error: &[u8]) -> Cow<'static, [u8]> {
+    let error = if error.is_empty() { b"null" } else { error };
+    [&b"{\"error\":"[..], error, b"}"].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_found_in_every_shape() {
+        for data in [
+            r#"{"error":{"message":"x"}}"#,
+            r#"{"id":"c","choices":[],"error":"x"}"#,
+            r#"{"\u0065rror":{"message":"x"}}"#,
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#,
+            r#"{"type":"error","code":"x","message":"m","sequence_number":3}"#,
+            r#"{"object":"error","message":"x","code":500}"#,
+            r#"{"message":"x","type":null,"code":500,"object":"error"}"#,
+            r#"{"message":"x","code":500}"#,
+            r#"{"message":"x","type":"Service Unavailable","code":503}"#,
+            r#"{"type":"response.failed","response":{"status":"failed","error":{"message":"x"}}}"#,
+            r#"{"choices":[{"error":{"message":"x"},"finish_reason":"error"}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"network_error"}]}"#,
+        ] {
+            assert!(error_in(data.as_bytes()).is_some(), "{data}");
+        }
+    }
+
+    #[test]
+    fn healthy_events_are_left_alone() {
+        for data in [
+            "[DONE]",
+            "",
+            "plain text about an error",
+            r#"{"error":null,"choices":[{"delta":{"content":"error"}}]}"#,
+            r#"{"error":{},"choices":[]}"#,
+            r#"{"choices":[{"delta":{"content":"{\"error\":{\"message\":\"x\"}}"}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{\"error\":1}"}}]}}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"content_filter"}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#,
+            r#"{"type":"response.incomplete","response":{"error":null}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"refusal"}}"#,
+            r#"{"id":"x","message":"hello","status":"ok"}"#,
+        ] {
+            assert_eq!(error_in(data.as_bytes()), None, "{data}");
+        }
+    }
+
+    #[test]
+    fn events_that_are_no_json_data_can_be_errors() {
+        let find = |block: &'static str| {
+            let event = Event::of(block.as_bytes());
+            let data = event.data();
+            error_event(event, &data).map(|error| String::from_utf8(error.into_owned()).unwrap())
+        };
+        assert_eq!(find("event: error\ndata: boom\n\n").as_deref(), Some("boom"));
+        assert_eq!(find("event: error\n: disconnected\n\n").as_deref(), Some("disconnected"));
+        assert_eq!(find("error: {\"code\":500}\n\n").as_deref(), Some("{\"code\":500}"));
+        assert!(find("{\"error_code\":10402,\"message\":\"x\"}\n\n").is_some());
+        assert_eq!(find(": error\n\n"), None);
+        assert_eq!(find("event: errors\ndata: {}\n\n"), None);
+    }
+
+    #[test]
+    fn a_failed_response_hands_on_its_error() {
+        let data = br#"{"type":"response.failed","response":{"error":{"code":"x","message":"m"}}}"#;
+        assert_eq!(error_in(data).unwrap().as_ref(), br#"{"error":{"code":"x","message":"m"}}"#);
+    }
+}
