@@ -8,9 +8,13 @@ pub mod framing;
 mod head;
 pub mod observe;
 pub mod provider;
+pub mod readiness;
 
 pub use self::{
     error::{Category, InferenceError, Origin},
     error_normalization::{ErrorNormalization, ErrorNormalizationLayer},
     head::{RequestHead, RequestedModel},
+    readiness::{
+        ModelRegistry, Readiness, ReadinessLayer, ReadinessProbe, ReadyFlag, probe_fn,
+    },
 };

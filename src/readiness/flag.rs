@@ -1,0 +1,93 @@
+//! One state for the whole process.
+
+use super::{NotReady, ReadinessProbe, State, Verdict, state::StateCell};
+use crate::head::RequestHead;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// Readiness of a whole process: cheap to clone, all clones share one state.
+///
+/// ```
+/// use tower_inference::{ReadyFlag, readiness::State};
+///
+/// let flag = ReadyFlag::new();
+/// assert_eq!(flag.state(), State::starting());
+/// // Elsewhere, once the weights are loaded:
+/// flag.set(State::Ready);
+/// assert!(flag.state().is_ready());
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReadyFlag(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    origin: Instant,
+    state: StateCell,
+}
+
+impl ReadyFlag {
+    /// A flag that says [`State::Starting`]: unknown is not ready.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(State::starting())
+    }
+
+    /// A flag that says [`State::Ready`].
+    #[must_use]
+    pub fn ready() -> Self {
+        Self::of(State::Ready)
+    }
+
+    fn of(state: State) -> Self {
+        Self(Arc::new(Inner {
+            origin: Instant::now(),
+            state: StateCell::new(state, Duration::ZERO),
+        }))
+    }
+
+    /// Changes the state; the next request sees it.
+    pub fn set(&self, state: State) {
+        self.0.state.store(state, self.0.origin.elapsed());
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.0.state.load(self.0.origin.elapsed())
+    }
+}
+
+impl Default for ReadyFlag {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ReadinessProbe for ReadyFlag {
+    fn closed(&self) -> Option<NotReady> {
+        (!self.0.state.is_ready())
+            .then(|| self.state())
+            .filter(|s| !s.is_ready())
+            .map(NotReady::new)
+    }
+
+    fn check(&self, _: RequestHead<'_>) -> Verdict {
+        self.closed().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_the_state() {
+        let flag = ReadyFlag::new();
+        let other = flag.clone();
+        assert!(other.closed().is_some());
+        flag.set(State::Ready);
+        assert_eq!(other.closed(), None);
+        other.set(State::Draining);
+        assert_eq!(flag.closed(), Some(NotReady::new(State::Draining)));
+    }
+}

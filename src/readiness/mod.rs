@@ -1,0 +1,76 @@
+//! Answers 503, in the client's own API dialect, while the service cannot serve.
+//!
+//! A model that is still loading answers 405, 404 or 200, depending on the server, and clients draw
+//! the wrong conclusions: they give up, or book an empty success. This gate asks a shared probe and
+//! answers for the server until it is ready: always 503 with `retry-after`, never 405, 404 or 200.
+//!
+//! # Rules
+//!
+//! | state | request | health endpoints |
+//! |---|---|---|
+//! | [`Ready`](State::Ready) | passes | 200 `ready` |
+//! | [`Starting`](State::Starting) | 503, `retry-after` the ETA if known | 503 `not_ready` |
+//! | [`Incomplete`](State::Incomplete) | 503 | 503 `not_ready` |
+//! | [`Draining`](State::Draining) | 503; requests under way finish | 503 `draining` |
+//! | [`Failed`](State::Failed) | 503 | 503 `not_ready` |
+//! | model unknown | passes, or [404](UnknownModel::NotFound) | |
+//!
+//! 1. Order: the process gate, before a byte of the body is read; the model's name; the model's
+//!    gate; then the work.
+//! 2. The decision is made in `call`, once per request, from the state at that moment. A flip is
+//!    visible to the next request, in both directions, without a restart.
+//! 3. `poll_ready` forwards the inner service. While the process gate is closed it does not: a
+//!    request is refused without waiting for a service that is not needed. A refused request gives
+//!    back what the inner service had reserved.
+//! 4. OPTIONS and the paths of [health checks](ReadinessLayer::exempt) always pass; `/v1/models` does
+//!    not. Use axum's `route_layer` where its own 404 and 405 should win over the gate.
+//! 5. The text says nothing of roles, workers or topology, and is made in
+//!    [one place](NotReady::message).
+//!
+//! # Example: a model that is still loading
+//!
+//! ```
+//! use http::{Request, Response};
+//! use http_body_util::Empty;
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower_inference::{ReadinessLayer, ReadyFlag, readiness::State};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let flag = ReadyFlag::new();
+//! let mut service = ServiceBuilder::new()
+//!     .layer(ReadinessLayer::new(flag.clone()))
+//!     .service_fn(async |_: Request<()>| {
+//!         Ok::<_, tower::BoxError>(Response::new(Empty::<bytes::Bytes>::new()))
+//!     });
+//! let chat = || Request::post("/v1/chat/completions").body(()).expect("valid");
+//!
+//! let refused = service.ready().await?.call(chat()).await?;
+//! assert_eq!(refused.status(), 503);
+//! assert!(refused.headers().contains_key("retry-after"));
+//!
+//! flag.set(State::Ready);
+//! assert_eq!(service.ready().await?.call(chat()).await?.status(), 200);
+//! # Ok::<_, tower::BoxError>(())
+//! # }).unwrap();
+//! ```
+
+mod flag;
+mod future;
+mod layer;
+mod not_ready;
+mod probe;
+mod registry;
+mod service;
+mod state;
+
+pub(crate) use self::not_ready::unknown_model;
+pub use self::{
+    flag::ReadyFlag,
+    future::ResponseFuture,
+    layer::ReadinessLayer,
+    not_ready::NotReady,
+    probe::{ProbeFn, ReadinessProbe, Verdict, probe_fn},
+    registry::{ModelRegistry, Snapshot, UnknownModel},
+    service::Readiness,
+    state::State,
+};

@@ -1,0 +1,172 @@
+//! The one place where "not ready" is put into words.
+
+use super::State;
+use crate::error::{Category, InferenceError, Origin};
+use std::{
+    borrow::Cow,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+/// Longest model name shown, in characters.
+const LONGEST_NAME: usize = 128;
+
+/// Why a request cannot be served now.
+///
+/// Always a 503 (gRPC: status 14), whatever the reason, and always the same text, which says nothing
+/// of roles, workers or topology. It is made here, so that the gate and a dispatcher that finds out
+/// later say the same.
+///
+/// # Example: a model that drops out between the gate and its dispatch
+///
+/// The inner service answers with the same error, and the client cannot tell the difference.
+///
+/// ```
+/// use tower_inference::{Category, readiness::{NotReady, State}};
+///
+/// let error = NotReady::new(State::Incomplete).for_model("llama-3").into_error();
+/// assert_eq!(error.category(), Category::ModelNotReady);
+/// assert!(error.message().starts_with("Model `llama-3` is not ready to serve requests yet."));
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NotReady {
+    state: State,
+    model: Option<Box<str>>,
+}
+
+impl NotReady {
+    /// The whole service is in this state.
+    #[must_use]
+    pub const fn new(state: State) -> Self {
+        Self { state, model: None }
+    }
+
+    /// Only this model is.
+    #[must_use]
+    pub fn for_model(self, model: &str) -> Self {
+        Self { model: Some(model.into()), ..self }
+    }
+
+    /// The state that is not ready.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The model that is not ready; `None` for the whole service.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The sentence for clients. Its first words are matched on by clients in the field.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let what = match &self.model {
+            Some(model) => format!("Model `{}`", shown(model)),
+            None => "Service".to_owned(),
+        };
+        format!(
+            "{what} is not ready to serve requests yet. The deployment may still be starting up or \
+             is not fully provisioned. Please retry shortly."
+        )
+    }
+
+    /// How long a client should wait: the time the start still takes if that is known, else 2–5 s,
+    /// jittered so that clients do not come back all at once; always within 1–59 s, which every SDK
+    /// obeys.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        match self.state {
+            State::Starting { eta: Some(eta) } => {
+                eta.clamp(Duration::from_secs(1), Duration::from_secs(59))
+            }
+            _ => {
+                // Each `RandomState` has other keys, so the hash of nothing is a random number.
+                let random = RandomState::new().hash_one(()) % 3001;
+                Duration::from_millis(2000 + random)
+            }
+        }
+    }
+
+    /// The error to answer with; its label is the name of the state.
+    #[must_use]
+    pub fn into_error(self) -> InferenceError {
+        let error = InferenceError::new(Category::ModelNotReady, self.message())
+            .with_origin(Origin::Readiness)
+            .with_code("model_not_ready")
+            .with_label(self.state.as_str())
+            .with_retry_after(self.retry_after());
+        match self.model {
+            Some(model) => error.with_model(String::from(model)),
+            None => error,
+        }
+    }
+}
+
+/// The error for a model that nobody has heard of.
+pub(crate) fn unknown_model(model: Option<&str>) -> InferenceError {
+    let message = match model {
+        Some(model) => format!("Model not found: `{}`", shown(model)),
+        None => "Model not found".to_owned(),
+    };
+    let error = InferenceError::new(Category::ModelNotFound, message)
+        .with_origin(Origin::Readiness)
+        .with_code("model_not_found");
+    match model {
+        Some(model) => error.with_model(model.to_owned()),
+        None => error,
+    }
+}
+
+/// A client's name for a model, fit for a sentence: short, and without characters that could end a
+/// line, hide text or turn its direction.
+fn shown(model: &str) -> Cow<'_, str> {
+    let unfit = |c: char| {
+        c.is_control()
+            || c == '`'
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let short = model.char_indices().nth(LONGEST_NAME).map_or(model, |(end, _)| &model[..end]);
+    if short.contains(unfit) {
+        short.chars().map(|c| if unfit(c) { '\u{fffd}' } else { c }).collect()
+    } else {
+        Cow::Borrowed(short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_names_the_model_and_nothing_of_the_topology() {
+        let text = NotReady::new(State::Incomplete).for_model("m").message();
+        assert_eq!(
+            text,
+            "Model `m` is not ready to serve requests yet. The deployment may still be starting up \
+             or is not fully provisioned. Please retry shortly."
+        );
+        for word in ["prefill", "decode", "encode", "namespace", "worker"] {
+            assert!(!text.to_lowercase().contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_model_name_stays_a_name() {
+        assert_eq!(shown("a\nb\u{202e}c`d\u{1b}[2J"), "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}[2J");
+        assert_eq!(shown(&"é".repeat(1 << 20)).chars().count(), LONGEST_NAME);
+    }
+
+    #[test]
+    fn hints_are_the_eta_or_jittered_and_obeyed_by_every_sdk() {
+        let hint = |eta| NotReady::new(State::Starting { eta }).retry_after();
+        let seconds = Duration::from_secs;
+        assert_eq!(hint(Some(seconds(7))), seconds(7));
+        assert_eq!(hint(Some(Duration::ZERO)), seconds(1));
+        assert_eq!(hint(Some(seconds(600))), seconds(59));
+        let hints: Vec<_> = (0..100).map(|_| hint(None)).collect();
+        assert!(hints.iter().all(|hint| (seconds(2)..=seconds(5)).contains(hint)));
+        assert!(hints.iter().any(|hint| *hint != hints[0]), "jittered");
+    }
+}

@@ -1,0 +1,143 @@
+//! The states of a process or a model, and one word that holds a state.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// Whether a process or a model can serve.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum State {
+    /// Not yet: it is being loaded, or has not been heard of.
+    Starting {
+        /// How long it will still take, if known; clients are told to retry after it.
+        eta: Option<Duration>,
+    },
+    /// It serves.
+    Ready,
+    /// It is registered, but parts that it needs are missing.
+    Incomplete,
+    /// It takes no new requests, and finishes those it has.
+    Draining,
+    /// It served once, and broke.
+    Failed,
+}
+
+impl State {
+    /// [`Starting`](Self::Starting), for an unknown time.
+    #[must_use]
+    pub const fn starting() -> Self {
+        Self::Starting { eta: None }
+    }
+
+    /// The name in snake case, as the health endpoints write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting { .. } => "starting",
+            Self::Ready => "ready",
+            Self::Incomplete => "incomplete",
+            Self::Draining => "draining",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether this is [`Ready`](Self::Ready).
+    #[must_use]
+    pub const fn is_ready(self) -> bool {
+        matches!(self, Self::Ready)
+    }
+}
+
+/// A state in one atomic word: which one in the low three bits, and above them, for `Starting`, the
+/// millisecond at which it will be over (0: unknown), counted from an origin that the owner keeps.
+#[derive(Debug)]
+pub(super) struct StateCell(AtomicU64);
+
+const READY: u64 = 0;
+const STARTING: u64 = 1;
+const INCOMPLETE: u64 = 2;
+const DRAINING: u64 = 3;
+const FAILED: u64 = 4;
+const KIND: u64 = 0b111;
+
+impl StateCell {
+    pub(super) fn new(state: State, now: Duration) -> Self {
+        Self(AtomicU64::new(pack(state, now)))
+    }
+
+    pub(super) fn store(&self, state: State, now: Duration) {
+        self.0.store(pack(state, now), Ordering::Release);
+    }
+
+    /// One load: all that a request to a ready model costs here.
+    pub(super) fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire) == READY
+    }
+
+    pub(super) fn load(&self, now: Duration) -> State {
+        let word = self.0.load(Ordering::Acquire);
+        match word & KIND {
+            READY => State::Ready,
+            INCOMPLETE => State::Incomplete,
+            DRAINING => State::Draining,
+            FAILED => State::Failed,
+            _ => {
+                let end = word >> 3;
+                let left = Duration::from_millis(end).saturating_sub(now);
+                State::Starting { eta: (end > 0).then_some(left) }
+            }
+        }
+    }
+}
+
+fn pack(state: State, now: Duration) -> u64 {
+    match state {
+        State::Ready => READY,
+        State::Incomplete => INCOMPLETE,
+        State::Draining => DRAINING,
+        State::Failed => FAILED,
+        State::Starting { eta: None } => STARTING,
+        State::Starting { eta: Some(eta) } => {
+            let end = u64::try_from(now.saturating_add(eta).as_millis()).unwrap_or(u64::MAX);
+            end.clamp(1, u64::MAX >> 3) << 3 | STARTING
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn every_state_survives_the_word() {
+        for state in [
+            State::starting(),
+            State::Starting { eta: Some(SECOND) },
+            State::Ready,
+            State::Incomplete,
+            State::Draining,
+            State::Failed,
+        ] {
+            let cell = StateCell::new(state, SECOND);
+            assert_eq!(cell.load(SECOND), state);
+            assert_eq!(cell.is_ready(), state.is_ready());
+        }
+    }
+
+    #[test]
+    fn the_eta_runs_out_and_stays_at_zero() {
+        let cell = StateCell::new(State::Starting { eta: Some(3 * SECOND) }, SECOND);
+        assert_eq!(cell.load(2 * SECOND), State::Starting { eta: Some(2 * SECOND) });
+        assert_eq!(cell.load(9 * SECOND), State::Starting { eta: Some(Duration::ZERO) });
+    }
+
+    #[test]
+    fn an_absurd_eta_does_not_overflow() {
+        let cell = StateCell::new(State::Starting { eta: Some(Duration::MAX) }, Duration::MAX);
+        assert!(matches!(cell.load(SECOND), State::Starting { eta: Some(_) }));
+    }
+}
