@@ -38,11 +38,13 @@
 //! | what went wrong, and may it be retried? | [`error`] |
 //! | when does a request pass the gate? | [`readiness`] |
 //! | where does the model's name come from? | [`model_name`] |
+//! | what do health checks say? | [`endpoints`] |
 //! | how are streams cut into events? | [`framing`] |
 //! | what is an operator told? | [`observe`] |
 
 pub mod body;
 pub mod dialect;
+pub mod endpoints;
 pub mod error;
 pub mod error_normalization;
 pub mod framing;
