@@ -121,7 +121,7 @@ where
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Option<&Frame<Bytes>>> {
         let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
         let frame = ready!(rest.as_mut().poll_frame(cx)).map(|frame| frame.map_err(Into::into));
-        if !matches!(frame, Some(Ok(_))) {
+        if !matches!(frame, Some(Ok(_))) || rest.is_end_stream() {
             self.rest = None;
         }
         let Some(frame) = frame else { return Poll::Ready(None) };

@@ -1,3 +1,8 @@
 //! All integration tests, in one binary.
 
+mod answers;
+mod contract;
 mod round_trip;
+mod script;
+mod streams;
+mod transport;

@@ -1,0 +1,295 @@
+//! Streams through the error normalization layer: what is watched, promoted, rescued.
+
+use crate::script::{Script, Step, answer, bytes_of, data, stream, take, text};
+use http::{HeaderMap, Response, StatusCode};
+use serde_json::Value;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tower_inference::{
+    Category, ErrorNormalizationLayer, InferenceError,
+    error_normalization::TerminalMarker,
+    observe::{Observe, StreamOutcome},
+};
+
+const CHAT: &str = "/v1/chat/completions";
+const MESSAGES: &str = "/v1/messages";
+const RESPONSES: &str = "/v1/responses";
+
+const ROLE: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+const STOP: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+const ERROR: &str = "data: {\"error\":{\"message\":\"the engine died\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n";
+
+fn layer() -> ErrorNormalizationLayer {
+    ErrorNormalizationLayer::new()
+}
+
+/// The error object of the last event of an OpenAI stream, and what stood before that event.
+fn last_error(text: &str) -> (&str, Value) {
+    let body = text.strip_suffix("\n\n").expect("the last event is whole");
+    let start = body.rfind("\n\n").map_or(0, |at| at + 2);
+    let data = body[start..].lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let event: Value = serde_json::from_str(data).unwrap();
+    assert!(event["error"]["category"].is_string(), "{event}");
+    (&text[..start], event["error"].clone())
+}
+
+#[tokio::test]
+async fn a_healthy_stream_is_the_same_frames_with_its_trailers() {
+    let frames = [ROLE, TEXT, ": note\n\n", TEXT, STOP, DONE];
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-usage", "3".parse().unwrap());
+    let body = Script::frames(frames).then(Step::Trailers(trailers.clone()));
+    let upstream = Response::builder()
+        .header("content-type", "text/event-stream")
+        .header("content-length", "1")
+        .header("etag", "\"x\"")
+        .header("x-request-id", "req_1")
+        .body(body)
+        .unwrap();
+    let (head, out, failed) = take(answer(&layer(), CHAT, upstream).await).await;
+    assert!(!failed);
+    let texts: Vec<_> = out.iter().filter_map(|frame| frame.data_ref()).collect();
+    assert_eq!(texts, frames, "frame by frame");
+    assert_eq!(out.last().unwrap().trailers_ref(), Some(&trailers));
+    let mut names: Vec<_> = head.headers.keys().map(|name| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["content-type", "x-request-id"]);
+    assert!(head.extensions.get::<InferenceError>().is_none());
+}
+
+#[tokio::test]
+async fn an_error_before_the_first_meaningful_event_becomes_a_real_status() {
+    let (head, body) =
+        text(answer(&layer(), CHAT, stream(Script::frames([ROLE, ERROR]))).await).await;
+    assert!(head.status.is_server_error(), "{}", head.status);
+    assert_eq!(head.headers["content-type"], "application/json");
+    assert!(head.extensions.get::<InferenceError>().is_some());
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["error"]["message"], "the engine died");
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_or_breaks_before_it_begins_becomes_a_real_status() {
+    for body in [
+        Script::default(),
+        Script::frames([DONE]),
+        Script::frames([": only comments\n\n"]),
+        Script::frames([ROLE]),
+        Script::frames([ROLE]).then(Step::Error("reset")),
+        Script::frames(["<html><title>502 Bad Gateway</title></html>\n"]),
+        Script::frames(["{\"error\":{\"message\":\"bare\"}}\n"]),
+    ] {
+        let (head, body) = text(answer(&layer(), CHAT, stream(body)).await).await;
+        assert_eq!(head.status, StatusCode::BAD_GATEWAY, "{body}");
+        assert!(serde_json::from_str::<Value>(&body).unwrap()["error"]["type"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn an_error_after_text_ends_the_stream_with_one_error_event() {
+    let body = Script::frames([ROLE, TEXT, TEXT, ERROR, TEXT, DONE]);
+    let (head, body) = text(answer(&layer(), CHAT, stream(body)).await).await;
+    assert_eq!(head.status, 200);
+    let (before, error) = last_error(&body);
+    assert_eq!(before, [ROLE, TEXT, TEXT].concat());
+    assert_eq!(error["message"], "the engine died");
+    assert_eq!(error["origin"], "upstream");
+}
+
+#[tokio::test]
+async fn cuts_and_truncations_are_rescued_without_half_an_event() {
+    let begun = || Script::frames([ROLE, TEXT, TEXT]);
+    for broken in [
+        begun(),
+        begun().then(Step::Error("reset")),
+        begun().then(data("data: {\"choices\":[{\"index\":0,\"del")),
+        begun().then(data("data: {\"choices\":[{\"index\":0,\"del")).then(Step::Error("reset")),
+    ] {
+        let (_, body) = text(answer(&layer(), CHAT, stream(broken)).await).await;
+        let (before, error) = last_error(&body);
+        assert_eq!(before, [ROLE, TEXT, TEXT].concat());
+        assert_eq!(
+            (&error["category"], &error["origin"]),
+            (&"upstream_error".into(), &"stream".into())
+        );
+        assert_eq!(error["retryable"], true);
+    }
+}
+
+#[tokio::test]
+async fn a_marker_before_a_break_is_a_success() {
+    for end in [STOP, DONE] {
+        let body = Script::frames([TEXT, end]).then(Step::Error("reset"));
+        let (_, body) = text(answer(&layer(), CHAT, stream(body)).await).await;
+        assert_eq!(body, [TEXT, end].concat());
+    }
+}
+
+#[tokio::test]
+async fn each_dialect_has_its_own_last_word() {
+    let delta = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n";
+    let (_, body) = text(answer(&layer(), MESSAGES, stream(Script::frames([delta]))).await).await;
+    assert!(body.contains("\n\nevent: error\ndata: {\"type\":\"error\",\"error\":{"), "{body}");
+
+    let created = "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_1\",\"status\":\"in_progress\"}}\n\n";
+    let delta = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"delta\":\"a\"}\n\n";
+    let body = stream(Script::frames([created, delta]));
+    let (_, body) = text(answer(&layer(), RESPONSES, body).await).await;
+    let events: Vec<Value> = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    assert_eq!(events.len(), 4);
+    assert_eq!((&events[2]["type"], &events[2]["sequence_number"]), (&"error".into(), &2.into()));
+    assert_eq!(
+        (&events[3]["type"], &events[3]["sequence_number"]),
+        (&"response.failed".into(), &3.into())
+    );
+    assert_eq!(events[3]["response"]["id"], "resp_1");
+    assert_eq!(events[3]["response"]["status"], "failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_longer_than_allowed_is_a_stall() {
+    let layer = layer().idle_timeout(Duration::from_secs(30));
+    let body = Script::frames([TEXT]).then(Step::Silence);
+    let start = tokio::time::Instant::now();
+    let (_, body) = text(answer(&layer, CHAT, stream(body)).await).await;
+    assert_eq!(start.elapsed(), Duration::from_secs(30));
+    let (before, error) = last_error(&body);
+    assert_eq!((before, &error["category"]), (TEXT, &"timeout".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_are_no_events_for_the_stall_timer() {
+    let layer = layer().idle_timeout(Duration::from_secs(30));
+    let note = || [Step::Wait(Duration::from_secs(10)), data(": ping\n\n")];
+    let body = Script::new([data(TEXT)].into_iter().chain(note()).chain(note()).chain(note()))
+        .then(Step::Silence);
+    let start = tokio::time::Instant::now();
+    let (_, body) = text(answer(&layer, CHAT, stream(body)).await).await;
+    assert_eq!(start.elapsed(), Duration::from_secs(30));
+    assert_eq!(last_error(&body).1["category"], "timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_but_steady_stream_is_no_stall() {
+    let layer = layer().idle_timeout(Duration::from_secs(30));
+    let slow = |text| [Step::Wait(Duration::from_secs(29)), data(text)];
+    let body = Script::new([TEXT, TEXT, TEXT, STOP].into_iter().flat_map(slow));
+    let (_, body) = text(answer(&layer, CHAT, stream(body)).await).await;
+    assert_eq!(body, [TEXT, TEXT, TEXT, STOP].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_event_may_take_longer_than_the_others() {
+    let layer = layer().idle_timeout(Duration::from_secs(30));
+    let late =
+        |seconds| Script::new([Step::Wait(Duration::from_secs(seconds)), data(TEXT), data(STOP)]);
+    let (_, body) = text(answer(&layer, CHAT, stream(late(599))).await).await;
+    assert_eq!(body, [TEXT, STOP].concat());
+    let (_, body) = text(answer(&layer, CHAT, stream(late(601))).await).await;
+    assert_eq!(last_error(&body).1["category"], "timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_head_waits_for_meaning_only_so_long() {
+    let waits = |body: Script| async {
+        let start = tokio::time::Instant::now();
+        let answer = answer(&layer(), CHAT, stream(body)).await;
+        assert_eq!(answer.status(), 200);
+        start.elapsed().as_secs()
+    };
+    assert_eq!(waits(Script::frames([TEXT]).then(Step::Silence)).await, 0);
+    assert_eq!(waits(Script::frames([ROLE]).then(Step::Silence)).await, 2);
+    assert_eq!(waits(Script::new([Step::Silence])).await, 10);
+    let off = layer().promote_within(Duration::ZERO);
+    let answer = answer(&off, CHAT, stream(Script::frames([ROLE, ERROR]))).await;
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn unrecognised_streams_are_never_touched() {
+    let frames = ["data: {\"error\":", "{\"message\":\"x\"}}\n\n", "data: half"];
+    for path in ["/events", "/v1/embeddings", "/mcp"] {
+        let answer = answer(&layer(), path, stream(Script::frames(frames))).await;
+        let (_, out, failed) = take(answer).await;
+        assert_eq!((bytes_of(&out), failed), (frames.concat().into_bytes(), false), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_marker_can_be_accepted() {
+    let lenient = layer().terminal_marker(TerminalMarker::Lenient);
+    let (_, body) = text(answer(&lenient, CHAT, stream(Script::frames([TEXT]))).await).await;
+    assert_eq!(body, TEXT);
+    let (head, _) = text(answer(&lenient, CHAT, stream(Script::frames([ROLE]))).await).await;
+    assert_eq!(head.status, 502, "nothing meaningful came");
+}
+
+#[tokio::test]
+async fn an_event_beyond_the_limit_that_breaks_fails_the_body() {
+    let layer = layer().max_event(64);
+    let long = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}", "x".repeat(200));
+    let body = Script::frames([TEXT, &long]).then(Step::Error("reset"));
+    let (_, out, failed) = take(answer(&layer, CHAT, stream(body)).await).await;
+    assert!(failed);
+    assert_eq!(bytes_of(&out), [TEXT, &long].concat().into_bytes(), "nothing is appended");
+}
+
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Observe for Heard {
+    fn failed(&self, error: &InferenceError) {
+        self.0.lock().unwrap().push(error.category().to_string());
+    }
+
+    fn stream_ended(&self, outcome: StreamOutcome) {
+        self.0.lock().unwrap().push(format!("{outcome:?}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_observer_hears_each_end_once() {
+    let run = |body: Script, polls: usize| async move {
+        let heard = Heard::default();
+        let layer = layer().observe(heard.clone()).idle_timeout(Duration::from_secs(1));
+        let answer = answer(&layer, CHAT, stream(body)).await;
+        let mut body = std::pin::pin!(answer.into_body());
+        for _ in 0..polls {
+            let _ = http_body_util::BodyExt::frame(&mut body.as_mut()).await;
+        }
+        drop(body);
+        let heard = heard.0.lock().unwrap().clone();
+        heard
+    };
+    assert_eq!(run(Script::frames([TEXT, STOP, DONE]), 9).await, ["Completed"]);
+    assert_eq!(run(Script::frames([TEXT, ERROR]), 9).await, ["upstream_error", "Failed"]);
+    assert_eq!(run(Script::frames([TEXT]), 9).await, ["upstream_error", "Truncated"]);
+    assert_eq!(run(Script::frames([TEXT]).then(Step::Silence), 9).await, ["timeout", "Stalled"]);
+    assert_eq!(run(Script::frames([ERROR]), 0).await, ["Failed", "upstream_error"]);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_heard_of() {
+    let heard = Heard::default();
+    let layer = layer().observe(heard.clone());
+    drop(answer(&layer, CHAT, stream(Script::frames([TEXT]).then(Step::Silence))).await);
+    assert_eq!(*heard.0.lock().unwrap(), ["Cancelled"]);
+}
+
+#[tokio::test]
+async fn in_band_categories_survive() {
+    let overloaded = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+    let answer = answer(&layer(), MESSAGES, stream(Script::frames([overloaded]))).await;
+    let error = answer.extensions().get::<InferenceError>().unwrap();
+    assert_eq!((error.category(), answer.status().as_u16()), (Category::Overloaded, 503));
+}
