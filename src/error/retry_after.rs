@@ -34,7 +34,18 @@
 //! ```
 
 use http::HeaderMap;
-use std::time::{Duration, SystemTime};
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::{Duration, SystemTime},
+};
+
+/// A hint of our own where nobody named one: 2–5 s, jittered so that clients do not come back all at
+/// once.
+#[must_use]
+pub fn soon() -> Duration {
+    // Each `RandomState` has other keys, so the hash of nothing is a random number.
+    Duration::from_millis(2000 + RandomState::new().hash_one(()) % 3001)
+}
 
 /// The wait that the headers ask for, at most `max`.
 #[must_use]
@@ -231,6 +242,13 @@ mod tests {
         for (value, expected) in table {
             assert_eq!(read(&[("retry-after", value)]), expected, "{value:?}");
         }
+    }
+
+    #[test]
+    fn hints_of_our_own_are_spread_over_three_seconds() {
+        let hints: Vec<_> = (0..100).map(|_| soon().as_secs_f64()).collect();
+        assert!(hints.iter().all(|hint| (2.0..=5.0).contains(hint)));
+        assert!(hints.iter().any(|hint| *hint < 3.5) && hints.iter().any(|hint| *hint > 3.5));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{ResponseBody, config::Config, service_error};
 use crate::{
     dialect::{Client, Dialect, Seen, View},
-    error::InferenceError,
+    error::{Category, InferenceError, retry_after},
     head::{RequestHead, RequestedModel},
     observe::StreamOutcome,
     provider::Failure,
@@ -55,12 +55,16 @@ impl Exchange {
         self.complete(service_error::read(error, &self.config))
     }
 
-    /// Adds what the request knows.
-    pub(super) fn complete(&self, error: InferenceError) -> InferenceError {
-        match &self.model {
-            Some(model) if error.model().is_none() => error.with_model(model.as_str().to_owned()),
-            _ => error,
+    /// Adds what the request knows, and a hint where a client would come back too soon by itself:
+    /// SDKs wait half a second, a model takes longer to load.
+    pub(super) fn complete(&self, mut error: InferenceError) -> InferenceError {
+        if let (Some(model), None) = (&self.model, error.model()) {
+            error = error.with_model(model.as_str().to_owned());
         }
+        if error.category() == Category::ModelNotReady && error.retry_after().is_none() {
+            error = error.with_retry_after(retry_after::soon());
+        }
+        error
     }
 
     /// This error as the answer, in place of the one with the head `parts`; the observer hears it.

@@ -100,8 +100,8 @@ impl<S, P: ReadinessProbe> ModelName<S, P> {
         if let Some(model) = head.path_model().or_else(|| self.header_model(head.headers())) {
             return Place::Head(RequestedModel::new(model));
         }
-        let has_json = !request.body().is_end_stream() && is_plain_json(head.headers());
-        if has_json && self.gate.closed().is_none() { Place::Body } else { Place::Nowhere }
+        let may_name = !request.body().is_end_stream() && may_be_json(head.headers());
+        if may_name && self.gate.closed().is_none() { Place::Body } else { Place::Nowhere }
     }
 
     fn header_model<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
@@ -109,14 +109,17 @@ impl<S, P: ReadinessProbe> ModelName<S, P> {
     }
 }
 
-/// Whether a body may be JSON that can be read as it is. One without a type may.
-fn is_plain_json(headers: &HeaderMap) -> bool {
+/// Whether a body may be JSON that can be read as it is: it says so, or says nothing, or what `curl
+/// -d` says of everything.
+fn may_be_json(headers: &HeaderMap) -> bool {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return false;
     }
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return true };
     let essence = content_type.as_bytes().split(|&b| b == b';').next().unwrap_or_default();
-    let essence = essence.trim_ascii();
-    essence.eq_ignore_ascii_case(b"application/json")
-        || essence.to_ascii_lowercase().ends_with(b"+json")
+    let essence = essence.trim_ascii().to_ascii_lowercase();
+    essence.ends_with(b"/json")
+        || essence.ends_with(b"+json")
+        || essence == b"application/x-www-form-urlencoded"
+        || essence == b"text/plain"
 }

@@ -1,12 +1,8 @@
 //! The one place where "not ready" is put into words.
 
 use super::State;
-use crate::error::{Category, InferenceError, Origin};
-use std::{
-    borrow::Cow,
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use crate::error::{Category, InferenceError, Origin, retry_after};
+use std::{borrow::Cow, time::Duration};
 
 /// Longest model name shown, in characters.
 const LONGEST_NAME: usize = 128;
@@ -72,20 +68,15 @@ impl NotReady {
         )
     }
 
-    /// How long a client should wait: the time the start still takes if that is known, else 2–5 s,
-    /// jittered so that clients do not come back all at once; always within 1–59 s, which every SDK
-    /// obeys.
+    /// How long a client should wait: the time the start still takes if that is known, else
+    /// [2–5 s](retry_after::soon); always within 1–59 s, which every SDK obeys.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         match self.state {
             State::Starting { eta: Some(eta) } => {
                 eta.clamp(Duration::from_secs(1), Duration::from_secs(59))
             }
-            _ => {
-                // Each `RandomState` has other keys, so the hash of nothing is a random number.
-                let random = RandomState::new().hash_one(()) % 3001;
-                Duration::from_millis(2000 + random)
-            }
+            _ => retry_after::soon(),
         }
     }
 
@@ -159,14 +150,12 @@ mod tests {
     }
 
     #[test]
-    fn hints_are_the_eta_or_jittered_and_obeyed_by_every_sdk() {
+    fn hints_are_the_eta_within_what_every_sdk_obeys() {
         let hint = |eta| NotReady::new(State::Starting { eta }).retry_after();
         let seconds = Duration::from_secs;
         assert_eq!(hint(Some(seconds(7))), seconds(7));
         assert_eq!(hint(Some(Duration::ZERO)), seconds(1));
         assert_eq!(hint(Some(seconds(600))), seconds(59));
-        let hints: Vec<_> = (0..100).map(|_| hint(None)).collect();
-        assert!(hints.iter().all(|hint| (seconds(2)..=seconds(5)).contains(hint)));
-        assert!(hints.iter().any(|hint| *hint != hints[0]), "jittered");
+        assert!((seconds(2)..=seconds(5)).contains(&hint(None)));
     }
 }

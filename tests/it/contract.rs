@@ -224,6 +224,8 @@ async fn the_model_is_found_and_the_body_is_whole() {
         (post(), json, Some("m")),
         (post().header("content-type", "application/json; charset=utf-8"), json, Some("m")),
         (post().header("content-type", "application/vnd.x+json"), json, Some("m")),
+        (post().header("content-type", "application/x-www-form-urlencoded"), json, Some("m")),
+        (post().header("content-type", "application/grpc"), json, None),
         (post().header("content-type", "multipart/form-data; boundary=x"), json, None),
         (post().header("content-encoding", "gzip"), json, None),
         (post(), "{\"stream\":true}", None),
