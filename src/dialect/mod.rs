@@ -82,6 +82,29 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     }
 }
 
+/// What [`named`] finds can be set wherever a dialect can.
+impl<D: Dialect + ?Sized> Dialect for &D {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn body(&self, view: &View<'_>) -> Vec<u8> {
+        (**self).body(view)
+    }
+
+    fn content_type(&self) -> &'static str {
+        (**self).content_type()
+    }
+
+    fn head(&self, view: &View<'_>, parts: &mut response::Parts) {
+        (**self).head(view, parts);
+    }
+
+    fn last_word(&self, view: &View<'_>, seen: &Seen<'_>) -> Vec<u8> {
+        (**self).last_word(view, seen)
+    }
+}
+
 /// What a [last word](Dialect::last_word) may need to know of the stream before it.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -125,7 +148,7 @@ pub fn named(name: &str) -> Option<&'static dyn Dialect> {
 
 /// The names of the built-in dialects.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    BUILT_IN.iter().map(|dialect| dialect.name())
+    BUILT_IN.iter().map(Dialect::name)
 }
 
 /// One event in the grammar that every decoder accepts: LF only, one blank after the colon.
@@ -385,5 +408,21 @@ mod tests {
             assert_eq!(named(name).unwrap().name(), name);
         }
         assert_eq!(names().collect::<std::collections::HashSet<_>>().len(), BUILT_IN.len());
+    }
+
+    #[test]
+    fn a_reference_writes_what_its_dialect_writes() {
+        fn all_of(dialect: &dyn Dialect) -> (&str, Vec<u8>, &str, String, Vec<u8>) {
+            let (error, disclosure) = (full(Category::Timeout), Disclosure::default());
+            let view = View::of(&error, None, &disclosure);
+            let (mut parts, ()) = http::Response::new(()).into_parts();
+            dialect.head(&view, &mut parts);
+            let head = format!("{:?}", parts.headers);
+            let last_word = dialect.last_word(&view, &Seen::default());
+            (dialect.name(), dialect.body(&view), dialect.content_type(), head, last_word)
+        }
+        for dialect in BUILT_IN {
+            assert_eq!(all_of(dialect), all_of(*dialect));
+        }
     }
 }
