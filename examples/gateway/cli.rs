@@ -1,0 +1,311 @@
+//! The command line.
+
+use crate::{simulated, upstream::Upstream};
+use clap::{
+    Args, CommandFactory, Parser, ValueEnum, builder::PossibleValuesParser, error::ErrorKind,
+    value_parser,
+};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use tower_inference::{
+    ErrorNormalizationLayer, ModelRegistry,
+    dialect::{self, Disclosure, StatusPolicy},
+    provider::Providers,
+    readiness::UnknownModel,
+};
+
+/// The choice of a provider or a dialect by what is seen.
+const AUTO: &str = "auto";
+
+/// A gateway for LLM inference services whose clients are told the truth: a failure is an error in
+/// their own API, and a model that is not ready is a 503.
+///
+/// Without --upstream it starts a simulated provider, and prints what to try on it.
+#[derive(Parser)]
+#[command(name = "gateway", after_help = simulated::list())]
+pub(crate) struct Cli {
+    /// Listen here; port 0 takes any free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+
+    /// Forward to this address, http or https; a path in it goes before every request's own
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Option<Upstream>,
+
+    /// Trust the certificates in this PEM file, and no others
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    pub(crate) upstream_ca: Option<PathBuf>,
+
+    /// Serve these models, and list them at /v1/models
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) models: Vec<String>,
+
+    /// Forward requests for a model that is not served, or answer 404
+    #[arg(long, value_name = "ACTION", default_value = "pass")]
+    unknown_model: OnUnknown,
+
+    /// Let the simulated provider warm up for so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 3000, conflicts_with = "upstream")]
+    pub(crate) warm_up_ms: u64,
+
+    #[command(flatten)]
+    errors: Errors,
+
+    #[command(flatten)]
+    planned: Planned,
+}
+
+/// How failures are read and shown.
+#[derive(Args)]
+struct Errors {
+    /// Ask this provider first what a failure means
+    #[arg(long, value_name = "NAME", default_value = AUTO, value_parser = providers())]
+    provider: String,
+
+    /// Write errors in this dialect; auto goes by the request
+    #[arg(long, value_name = "NAME", default_value = AUTO, value_parser = dialects())]
+    dialect: String,
+
+    /// Show the status of the category, or the one the provider sent
+    #[arg(long, value_name = "POLICY", default_value = "normalized")]
+    status_policy: Status,
+
+    /// Take credentials, addresses and paths out of messages
+    #[arg(long, value_name = "SWITCH", default_value = "on")]
+    redaction: Switch,
+
+    /// Read at most so many bytes of an error
+    #[arg(long, value_name = "N", default_value_t = 65_536)]
+    max_error_body: usize,
+
+    /// End a stream after so many milliseconds without an event
+    #[arg(long, value_name = "N", default_value_t = 300_000, value_parser = value_parser!(u64).range(1..))]
+    idle_timeout_ms: u64,
+
+    /// Wait at most so many milliseconds for the first event of a stream
+    #[arg(long, value_name = "N", default_value_t = 600_000, value_parser = value_parser!(u64).range(1..))]
+    first_event_timeout_ms: u64,
+
+    /// Hold a stream's head back so long that an early error gets a status; 0: never
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    promote_within_ms: u64,
+}
+
+/// Options whose parts are not built yet. They are refused: to ignore one would be a lie.
+#[derive(Args)]
+struct Planned {
+    /// Ask the upstream for its health at this path (not available yet)
+    #[arg(long, value_name = "PATH")]
+    probe_path: Option<String>,
+
+    /// Ask every so many milliseconds (not available yet)
+    #[arg(long, value_name = "N")]
+    probe_interval_ms: Option<u64>,
+
+    /// Give up a probe after so many milliseconds (not available yet)
+    #[arg(long, value_name = "N")]
+    probe_timeout_ms: Option<u64>,
+
+    /// Close the gate after so many failed probes in a row (not available yet)
+    #[arg(long, value_name = "N")]
+    failure_threshold: Option<u32>,
+
+    /// Open the gate after so many good probes in a row (not available yet)
+    #[arg(long, value_name = "N")]
+    success_threshold: Option<u32>,
+
+    /// Keep requests for a starting model waiting for so many milliseconds (not available yet)
+    #[arg(long, value_name = "N")]
+    hold_ms: Option<u64>,
+
+    /// Keep at most so many requests waiting (not available yet)
+    #[arg(long, value_name = "N")]
+    hold_max: Option<usize>,
+
+    /// Whose credentials the upstream sees (gateway: not available yet)
+    #[arg(long, value_name = "OWNER", default_value = "client")]
+    credentials: Credentials,
+
+    /// Try failed requests again so many times (only 0 is available yet)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum OnUnknown {
+    Pass,
+    #[value(name = "404")]
+    NotFound,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Status {
+    Normalized,
+    Provider,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Credentials {
+    Client,
+    Gateway,
+}
+
+impl Cli {
+    /// The options of this process. Ends it with a message and status 2 where they make no sense.
+    pub(crate) fn of_process() -> Self {
+        let cli = Self::parse();
+        if let Err(error) = cli.check() {
+            error.exit()
+        }
+        cli
+    }
+
+    fn check(&self) -> Result<(), clap::Error> {
+        let refuse = |kind, message: String| Err(Self::command().error(kind, message));
+        if let Some(option) = self.planned.first() {
+            let message = format!("{option} is not available yet");
+            return refuse(ErrorKind::InvalidValue, message);
+        }
+        if self.unknown_model == OnUnknown::NotFound && self.served().next().is_none() {
+            let message = "--unknown-model 404 without --models would refuse every request";
+            return refuse(ErrorKind::MissingRequiredArgument, message.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The models served: those named, else those of the simulated provider.
+    pub(crate) fn served(&self) -> impl Iterator<Item = &str> {
+        let simulated = self.upstream.is_none() && self.models.is_empty();
+        let simulated = simulated::MODELS.iter().filter(move |_| simulated).map(|model| model.name);
+        self.models.iter().map(String::as_str).chain(simulated)
+    }
+
+    /// A registry without models yet.
+    pub(crate) fn registry(&self) -> ModelRegistry {
+        ModelRegistry::new().unknown_model(match self.unknown_model {
+            OnUnknown::Pass => UnknownModel::Pass,
+            OnUnknown::NotFound => UnknownModel::NotFound,
+        })
+    }
+
+    /// How much of an error clients see.
+    pub(crate) fn disclosure(&self) -> Disclosure {
+        let status = match self.errors.status_policy {
+            Status::Normalized => StatusPolicy::Normalized,
+            Status::Provider => StatusPolicy::Provider,
+        };
+        Disclosure::default().redaction(self.errors.redaction == Switch::On).status(status)
+    }
+
+    /// The dialect of all errors, unless it follows from the request.
+    pub(crate) fn dialect(&self) -> Option<&'static dyn dialect::Dialect> {
+        dialect::named(&self.errors.dialect)
+    }
+
+    /// The layer that turns failures into answers.
+    pub(crate) fn error_normalization(&self) -> ErrorNormalizationLayer {
+        let errors = &self.errors;
+        let layer = ErrorNormalizationLayer::new()
+            .providers(Providers::named(&errors.provider).unwrap_or_default())
+            .disclosure(self.disclosure())
+            .idle_timeout(Duration::from_millis(errors.idle_timeout_ms))
+            .first_event_timeout(Duration::from_millis(errors.first_event_timeout_ms))
+            .promote_within(Duration::from_millis(errors.promote_within_ms))
+            .max_error_body(errors.max_error_body);
+        match self.dialect() {
+            Some(dialect) => layer.dialect(dialect),
+            None => layer,
+        }
+    }
+}
+
+impl Planned {
+    /// The first of these options that was used.
+    fn first(&self) -> Option<&'static str> {
+        let used = [
+            (self.probe_path.is_some(), "--probe-path"),
+            (self.probe_interval_ms.is_some(), "--probe-interval-ms"),
+            (self.probe_timeout_ms.is_some(), "--probe-timeout-ms"),
+            (self.failure_threshold.is_some(), "--failure-threshold"),
+            (self.success_threshold.is_some(), "--success-threshold"),
+            (self.hold_ms.is_some(), "--hold-ms"),
+            (self.hold_max.is_some(), "--hold-max"),
+            (self.credentials == Credentials::Gateway, "--credentials gateway"),
+            (self.retries > 0, "--retries"),
+        ];
+        used.into_iter().find_map(|(used, option)| used.then_some(option))
+    }
+}
+
+fn providers() -> PossibleValuesParser {
+    PossibleValuesParser::new([AUTO].into_iter().chain(Providers::names()))
+}
+
+fn dialects() -> PossibleValuesParser {
+    PossibleValuesParser::new([AUTO].into_iter().chain(dialect::names()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        let cli = Cli::try_parse_from(["gateway"].into_iter().chain(line.split_whitespace()))?;
+        cli.check().map(|()| cli)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_not_built_yet_is_refused_by_name() {
+        for option in [
+            "--probe-path /health",
+            "--probe-interval-ms 1000",
+            "--probe-timeout-ms 1000",
+            "--failure-threshold 3",
+            "--success-threshold 1",
+            "--hold-ms 1000",
+            "--hold-max 10",
+            "--retries 1",
+            "--credentials gateway",
+        ] {
+            let error = parse(option).err().expect(option);
+            assert_eq!(error.exit_code(), 2);
+            let name = option.split(' ').next().unwrap();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        assert!(parse("--retries 0 --credentials client").is_ok());
+    }
+
+    #[test]
+    fn senseless_options_are_refused() {
+        for line in [
+            "--upstream ftp://host",
+            "--upstream host:80",
+            "--provider nobody",
+            "--dialect esperanto",
+            "--idle-timeout-ms 0",
+            "--upstream http://host --unknown-model 404",
+            "--upstream http://host --warm-up-ms 1",
+            "--upstream-ca roots.pem",
+        ] {
+            assert_eq!(parse(line).err().expect(line).exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn the_simulated_models_are_served_unless_others_are_named() {
+        let count = |line: &str| parse(line).unwrap().served().count();
+        assert_eq!(count(""), simulated::MODELS.len());
+        assert_eq!(count("--models a,b"), 2);
+        assert_eq!(count("--upstream http://host"), 0);
+    }
+}
