@@ -273,7 +273,7 @@ async def stream(exchange, api, fault, model):
         "empty": [],
         "done_only": [api.done],
         "error_first": [api.in_band()],
-        "error_preamble": preamble + [api.in_band()],
+        "error_preamble": preamble[:2] + [api.in_band()],
     }.get(fault, preamble + text + end)
     if fault == "ok_comments":
         script = [b": waiting\n\n"] + [b": hm\n" + data for data in script]
