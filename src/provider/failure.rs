@@ -104,6 +104,21 @@ impl<'a> Failure<'a> {
         self.json
     }
 
+    /// The longest wait to believe.
+    #[must_use]
+    pub fn max_retry_after(&self) -> Duration {
+        self.max_retry_after
+    }
+
+    /// Whether the headers name a wait.
+    pub(super) fn names_a_wait(&self) -> bool {
+        self.header_wait().is_some()
+    }
+
+    fn header_wait(&self) -> Option<Duration> {
+        retry_after::from_headers(self.headers?, self.now, self.max_retry_after)
+    }
+
     /// An error with what every failure has: the provider, the status, the request's id and the wait
     /// from the headers, and a tidied message.
     ///
@@ -117,13 +132,10 @@ impl<'a> Failure<'a> {
         message: &str,
     ) -> InferenceError {
         let message = tidy(message, self.max_message);
-        let wait = self
-            .headers
-            .and_then(|headers| retry_after::from_headers(headers, self.now, self.max_retry_after))
-            .or_else(|| {
-                let asked = category.is_retryable().then_some(&message)?;
-                retry_after::from_text(asked, self.max_retry_after)
-            });
+        let wait = self.header_wait().or_else(|| {
+            let asked = category.is_retryable().then_some(&message)?;
+            retry_after::from_text(asked, self.max_retry_after)
+        });
         let mut error = InferenceError::new(category, message).with_provider(provider.name());
         if let Some(status) = self.status {
             error = error.with_provider_status(status);

@@ -35,12 +35,16 @@ impl Provider for Fallback {
 }
 
 pub(super) fn read(failure: &Failure<'_>) -> InferenceError {
-    let message = match failure.status().and_then(|status| status.canonical_reason()) {
+    failure.error(&Fallback, category(failure.code()), &message(failure))
+}
+
+/// A sentence for those who said none.
+pub(super) fn message(failure: &Failure<'_>) -> String {
+    match failure.status().and_then(|status| status.canonical_reason()) {
         Some(reason) => format!("the upstream answered {} {reason}", failure.code()),
         None if failure.code() > 0 => format!("the upstream answered {}", failure.code()),
         None => "the upstream failed without saying why".to_owned(),
-    };
-    failure.error(&Fallback, category(failure.code()), &message)
+    }
 }
 
 /// The category of a status, 0 for none.

@@ -1,11 +1,19 @@
-//! HTML pages.
+//! HTML pages, as proxies and web servers write them.
 
-use super::{Failure, Provider};
-use crate::error::InferenceError;
+use super::{Failure, Provider, said::Said};
+use crate::error::{Category, InferenceError};
+use std::borrow::Cow;
 
-/// HTML pages.
+/// Reads the title of a page, and the sentence under its first heading.
+///
+/// What comes after a `<hr>` is the server's name and version, and is left out. A page with a
+/// success status is none of an inference API: [`Category::Unknown`], since it may as well be a
+/// login form as an outage.
 #[derive(Clone, Copy, Debug)]
 pub struct Html;
+
+/// How much of a page is looked at, in bytes.
+const LONGEST_PAGE: usize = 16 * 1024;
 
 impl Provider for Html {
     fn name(&self) -> &'static str {
@@ -13,7 +21,72 @@ impl Provider for Html {
     }
 
     fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
-        let _ = failure;
-        None
+        let start = &failure.body()[..failure.body().len().min(LONGEST_PAGE)];
+        let page = String::from_utf8_lossy(start);
+        let lower = page.to_ascii_lowercase();
+        let declared = failure.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+        let head = lower.trim_start_matches('\u{feff}').trim_start();
+        let opens = ["<!doctype html", "<html", "<head", "<?xml"].iter().any(|tag| head.starts_with(tag));
+        if !(opens && lower.contains("<h") || declared && head.starts_with('<')) {
+            return None;
+        }
+        let mut said = Said::text(message(&page, &lower));
+        if failure.code() == 0 {
+            said.category = Some(Category::Unknown);
+        }
+        Some(said.error(failure, self))
     }
+}
+
+fn message(page: &str, lower: &str) -> String {
+    let title = between(page, lower, "<title", "</title");
+    let heading = between(page, lower, "<h1", "</h1");
+    let title = [title, heading].into_iter().flatten().map(text).find(|text| !text.is_empty());
+    let after = lower.find("</h1").or_else(|| lower.find("</title")).unwrap_or(0);
+    let rest = &lower[after..];
+    let stops = ["<hr", "<script", "<style", "</body"];
+    let stop = stops.iter().filter_map(|tag| rest.find(tag)).min().unwrap_or(rest.len());
+    let sentence = text(&page[after..after + stop]);
+    match title {
+        Some(title) if sentence.is_empty() || title.contains(&sentence) => title,
+        Some(title) => format!("{title}: {}", sentence.trim_start_matches(['.', ' '])),
+        None => sentence,
+    }
+}
+
+/// The inside of an element.
+fn between<'a>(page: &'a str, lower: &str, open: &str, close: &str) -> Option<&'a str> {
+    let start = lower.find(open)?;
+    let inside = start + lower[start..].find('>')? + 1;
+    let end = inside + lower[inside..].find(close)?;
+    Some(&page[inside..end])
+}
+
+/// The text without its tags, in one line, at most 500 characters.
+fn text(html: &str) -> String {
+    let mut text = String::new();
+    // A piece begins inside a tag, or inside what is left of one.
+    for (at, piece) in html.split('<').enumerate() {
+        let visible = match piece.split_once('>') {
+            Some((_, visible)) if at > 0 || html.starts_with('<') => visible,
+            _ if at == 0 => piece,
+            _ => "",
+        };
+        text.push(' ');
+        text.push_str(visible);
+    }
+    let line: Vec<_> = text.split_whitespace().collect();
+    unescape(&line.join(" ")).chars().take(500).collect()
+}
+
+fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('&') {
+        return text.into();
+    }
+    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&#x27;", "'")];
+    let mut out = text.to_owned();
+    for (entity, character) in entities.into_iter().chain([("&nbsp;", " "), ("&amp;", "&")]) {
+        out = out.replace(entity, character);
+    }
+    out.into()
 }

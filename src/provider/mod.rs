@@ -59,6 +59,9 @@
 
 mod failure;
 mod in_band;
+mod names;
+mod phrases;
+mod said;
 
 pub use self::failure::Failure;
 pub(crate) use self::in_band::{error_event, error_in};
@@ -89,11 +92,16 @@ macro_rules! providers {
 }
 
 providers! {
+    inference => Inference,
     anthropic => Anthropic,
+    mofa => Mofa,
+    google => Google,
+    cloudflare => Cloudflare,
     openai => OpenAi,
-    openai_flat => OpenAiFlat,
-    fastapi => FastApi,
     problem => Problem,
+    openai_flat => OpenAiFlat,
+    error_text => ErrorText,
+    fastapi => FastApi,
     html => Html,
     text => Text,
     fallback => Fallback, // asked last, and always answers

@@ -2,6 +2,7 @@
 
 mod answers;
 mod contract;
+mod corpus;
 mod round_trip;
 mod script;
 mod streams;

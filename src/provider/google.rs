@@ -1,0 +1,39 @@
+//! Google's APIs: `{"error":{"code":429,"message","status":"RESOURCE_EXHAUSTED","details":[…]}}`.
+
+use super::{Failure, Provider, said::Said};
+use crate::error::{Category, InferenceError};
+
+/// Reads `google.rpc.Status`, as the Gemini API and Vertex AI send it, at times in an array.
+///
+/// The sentence is the same for a limit per minute, which passes, and one per day, which does not
+/// soon: `QuotaFailure.violations[].quotaId` tells them apart.
+///
+/// Sources: `ai.google.dev/gemini-api/docs/troubleshooting`, `google/rpc/error_details.proto`.
+#[derive(Clone, Copy, Debug)]
+pub struct Google;
+
+impl Provider for Google {
+    fn name(&self) -> &'static str {
+        "google"
+    }
+
+    fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
+        let error = failure.json().get("error");
+        if error.get("status").string().is_none() || error.get("code").number().is_none() {
+            return None;
+        }
+        let mut said = Said::of(error);
+        let details = || error.get("details").items();
+        let violations = details().flat_map(|detail| detail.get("violations").items());
+        let ids: Vec<_> = violations.filter_map(|v| v.get("quotaId").string()).collect();
+        if ids.iter().any(|id| id.contains("PerDay")) {
+            said.category = Some(Category::QuotaExhausted);
+        } else if ids.iter().any(|id| id.contains("PerMinute")) {
+            said.category = Some(Category::RateLimited);
+        }
+        // The number only repeats the status; the reason is the code.
+        said.code = details().find_map(|detail| detail.get("reason").string());
+        said.kind = error.get("status").string();
+        Some(said.error(failure, self))
+    }
+}

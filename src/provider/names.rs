@@ -1,0 +1,281 @@
+//! The names that providers give to failures in `code`, `type`, `status`, `reason` and the like.
+//!
+//! The same few names are spelled in many ways: `rate_limit_error`, `RateLimitError`,
+//! `RATE_LIMIT_EXCEEDED`. They are compared without case, punctuation and the endings `error` and
+//! `exception`. A name that says less than the status does, such as `invalid_request_error`, decides
+//! only where there is no status: see [`status`].
+
+use crate::error::Category;
+use http::StatusCode;
+
+/// The names that decide, whatever the status. Every name stands here once.
+const NAMES: &[(Category, &[&str])] = &[
+    (
+        Category::Authentication,
+        &[
+            "apikeyinvalid",         // Google
+            "authentication",        // OpenAI, Anthropic, llama.cpp
+            "expiredtoken",          // AWS
+            "incompletesignature",   // AWS
+            "invalidapikey",         // OpenAI
+            "invalidauthentication", // Moonshot
+            "invalidclienttokenid",  // AWS
+            "invalidsignature",      // AWS
+            "missingapikey",         // Fireworks, Voyage
+            "unauthenticated",       // Google
+            "unrecognizedclient",    // AWS
+        ],
+    ),
+    (
+        Category::Permission,
+        &[
+            "accessdenied",                      // AWS, DashScope
+            "consumerinvalid",                   // Google
+            "consumersuspended",                 // Google
+            "iampermissiondenied",               // Google
+            "permission",                        // Anthropic, llama.cpp
+            "permissiondenied",                  // Google, OpenAI
+            "servicedisabled",                   // Google
+            "unsupportedcountryregionterritory", // OpenAI
+        ],
+    ),
+    (
+        Category::ContextLengthExceeded,
+        &[
+            "contextlengthexceeded", // OpenAI
+            "contextwindowexceeded", // LiteLLM
+            "exceedcontextsize",     // llama.cpp
+        ],
+    ),
+    (
+        Category::ContentFilter,
+        &[
+            "contentfilter",                // OpenAI, Azure
+            "contentpolicyviolation",       // OpenAI images, OpenRouter
+            "datainspectionfailed",         // DashScope
+            "moderationblocked",            // OpenAI images
+            "responsibleaipolicyviolation", // Azure
+        ],
+    ),
+    (Category::RequestTooLarge, &["payloadtoolarge", "requesttoolarge"]),
+    (
+        Category::ModelNotFound,
+        &[
+            "deploymentnotfound",   // Azure
+            "invalidmodel",         // Perplexity
+            "modeldecommissioned",  // Groq
+            "modelnotavailable",    // Together
+            "modelnotfound",        // OpenAI
+            "modelnotsupported",    // Hugging Face
+            "resourcedoesnotexist", // Databricks
+            "unknownmodel",         // GitHub Models
+        ],
+    ),
+    (Category::NotFound, &["unknownurl"]), // Groq
+    (
+        Category::RateLimited,
+        &[
+            "dynamicrequestlimited",     // Together
+            "dynamictokenlimited",       // Together
+            "ratelimit",                 // OpenAI, Anthropic
+            "ratelimitexceeded",         // OpenAI, Google
+            "ratelimitreached",          // Moonshot
+            "requestlimitexceeded",      // Databricks
+            "requestquotaexceeded",      // Cerebras
+            "requests",                  // OpenAI
+            "throttling",                // AWS, DashScope, LiteLLM
+            "throttlingallocationquota", // DashScope
+            "throttlingratequota",       // DashScope
+            "tokens",                    // OpenAI
+            "toomanyrequests",
+        ],
+    ),
+    (
+        Category::QuotaExhausted,
+        &[
+            "arrearage",               // DashScope
+            "billing",                 // Anthropic
+            "billingdisabled",         // Google
+            "billinghardlimitreached", // OpenAI
+            "billingnotactive",        // OpenAI
+            "budgetexceeded",          // LiteLLM
+            "exceededcurrentquota",    // Moonshot
+            "insufficientbalance",
+            "insufficientg1creditsbalance", // Google
+            "insufficientquota",            // OpenAI
+            "insufficientuserquota",        // one-api
+            "paymentrequired",              // OpenRouter
+            "quotaexhausted",               // Google
+            "servicequotaexceeded",         // AWS
+        ],
+    ),
+    (
+        Category::Overloaded,
+        &[
+            "capacityexceeded",       // Groq
+            "engineoverloaded",       // Moonshot
+            "modelcapacityexhausted", // Google
+            "noavailableworkers",     // SGLang router
+            "noworkers",              // SGLang router
+            "overloaded",             // Anthropic, Dynamo, TEI, TGI
+            "provideroverloaded",     // OpenRouter
+            "queueexceeded",          // Cerebras
+            "schedulerpreempted",     // SGLang model gateway
+            "schedulerqueuefull",     // SGLang model gateway
+            "schedulerqueuetimeout",  // SGLang model gateway
+            "serverisoverloaded",     // OpenAI Responses
+            "slowdown",               // OpenAI
+        ],
+    ),
+    (
+        Category::ModelNotReady,
+        &[
+            "dedicatedendpointnotrunning", // Together
+            "modelloading",                // LocalAI
+            "modelnotready",               // AWS
+        ],
+    ),
+    (
+        Category::Timeout,
+        &["deadlineexceeded", "gatewaytimeout", "modeltimeout", "requesttimeout", "timeout"],
+    ),
+    (Category::Conflict, &["aborted", "conflict"]),
+    (
+        Category::Unsupported,
+        &["methodnotallowed", "notimplemented", "notsupported", "unimplemented", "unsupported"],
+    ),
+    (Category::Cancelled, &["canceled", "cancelled", "schedulerclientcancelled"]),
+    (
+        Category::UpstreamError,
+        &[
+            "badresponsestatuscode", // one-api
+            "model",                 // AWS ModelErrorException
+            "modelstream",           // AWS
+            "providerunavailable",   // OpenRouter
+            "routerunavailable",     // Xinference
+            "upstream",
+        ],
+    ),
+];
+
+/// Numbers that are names, with the statuses that they come with.
+const NUMBERS: &[(&str, &[u16], Category)] = &[
+    ("10402", &[504], Category::Timeout), // LMDeploy's proxy
+    ("1113", &[400, 429], Category::QuotaExhausted), // Zhipu
+    ("1301", &[400], Category::ContentFilter), // Zhipu
+    ("1312", &[429], Category::Overloaded), // Zhipu
+    ("3036", &[429], Category::QuotaExhausted), // Workers AI
+    ("3040", &[429], Category::Overloaded), // Workers AI
+    ("3042", &[404], Category::ModelNotFound), // Workers AI
+    ("5007", &[400], Category::ModelNotFound), // Workers AI
+];
+
+/// Names that stand for a status and are not its reason phrase.
+const STATUSES: &[(&str, u16)] = &[
+    ("api", 500),                  // Anthropic
+    ("backend", 500),              // TEI
+    ("generation", 500),           // TGI
+    ("incompletegeneration", 500), // TGI
+    ("internal", 500),             // Google
+    ("invalidargument", 400),      // Google
+    ("invalidrequest", 400),       // OpenAI, Anthropic
+    ("failedprecondition", 400),   // Google
+    ("resourceexhausted", 429),    // Google
+    ("server", 500),               // OpenAI
+    ("unavailable", 503),          // Google, llama.cpp
+    ("validation", 422),           // AWS, TEI, TGI
+];
+
+/// What a name alone means, in an answer of this status (0: none).
+pub(super) fn category(name: &str, status: u16) -> Option<Category> {
+    let name = plain(name);
+    let named = NAMES.iter().find(|(_, names)| names.contains(&name.as_str()));
+    named.map(|(category, _)| *category).or_else(|| {
+        let numbered = NUMBERS.iter().find(|(number, _, _)| *number == name);
+        let (_, statuses, category) = numbered?;
+        (status == 0 || statuses.contains(&status)).then_some(*category)
+    })
+}
+
+/// The status that a name stands for: `BadRequestError`, `Service Unavailable`, `INTERNAL`.
+pub(super) fn status(name: &str) -> Option<u16> {
+    let name = plain(name);
+    if name.is_empty() {
+        return None;
+    }
+    let known = STATUSES.iter().find(|(known, _)| *known == name).map(|(_, status)| *status);
+    known.or_else(|| {
+        (400..600).find(|code| {
+            let reason = StatusCode::from_u16(*code).ok().and_then(|s| s.canonical_reason());
+            reason.is_some_and(|reason| plain(reason) == name)
+        })
+    })
+}
+
+/// Lower case, letters and digits only, without the endings that say nothing.
+fn plain(name: &str) -> String {
+    let mut plain: String = name
+        .chars()
+        .take(80)
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    for ending in ["exception", "error"] {
+        if let Some(stem) = plain.strip_suffix(ending) {
+            plain.truncate(stem.len());
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_spelled_in_many_ways() {
+        for name in ["rate_limit_error", "RateLimitError", "RATE-LIMIT", "rateLimitException"] {
+            assert_eq!(category(name, 0), Some(Category::RateLimited), "{name}");
+        }
+        for name in ["", "invalid_request_error", "server_error", "author", "5", "é"] {
+            assert_eq!(category(name, 0), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_name_is_listed_once_and_in_its_plain_form() {
+        let numbers = NUMBERS.iter().map(|(number, _, _)| *number);
+        let statuses = STATUSES.iter().map(|(name, _)| *name);
+        let names = NAMES.iter().flat_map(|(_, names)| *names).copied();
+        let mut all: Vec<_> = names.chain(numbers).chain(statuses).collect();
+        assert!(all.iter().all(|name| plain(name) == *name));
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn a_number_means_something_only_with_its_status() {
+        assert_eq!(category("1113", 429), Some(Category::QuotaExhausted));
+        assert_eq!(category("1113", 500), None);
+        assert_eq!(category("1113", 0), Some(Category::QuotaExhausted));
+    }
+
+    #[test]
+    fn names_that_say_no_more_than_a_status_stand_for_it() {
+        let table = [
+            ("BadRequestError", Some(400)),
+            ("Service Unavailable", Some(503)),
+            ("InternalServerError", Some(500)),
+            ("INTERNAL", Some(500)),
+            ("not_found_error", Some(404)),
+            ("NotFound", Some(404)),
+            ("error", None),
+            ("", None),
+        ];
+        for (name, expected) in table {
+            assert_eq!(status(name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Words in messages: the last resort, where no structured field says enough.
+//!
+//! A row holds words that must all be there (without case), the statuses it is valid for, and whose
+//! words they are. Rows that are more specific stand first. A failure without a status, such as an
+//! event of a stream, is open to every row.
+
+use crate::error::Category;
+
+struct Row(&'static [&'static str], &'static [u16], Category);
+
+const BAD: &[u16] = &[400, 422];
+/// Where servers report a prompt that is too long.
+const LONG: &[u16] = &[400, 413, 422, 500];
+const NO_MODEL: &[u16] = &[400, 403, 404, 410, 422];
+const NOT_READY: &[u16] = &[400, 405, 424, 429, 500, 502, 503];
+const BUSY: &[u16] = &[429, 498, 500, 503, 529];
+const MONEY: &[u16] = &[400, 402, 403, 429, 500];
+
+const ROWS: &[Row] = &[
+    // Allowance and money.
+    Row(&["concurrent requests quota exceeded"], &[429], Category::RateLimited), // Vertex AI
+    Row(&["exceeded your current quota"], &[403, 429], Category::QuotaExhausted), // OpenAI
+    Row(&["exceeded current quota"], &[403, 429], Category::QuotaExhausted),     // Moonshot
+    Row(&["quota exceeded", "per day"], &[429], Category::QuotaExhausted),       // Google
+    Row(&["insufficient balance"], MONEY, Category::QuotaExhausted), // DeepSeek, MiniMax, Zhipu
+    Row(&["insufficient credits"], MONEY, Category::QuotaExhausted), // OpenRouter
+    Row(&["credit balance is too low"], MONEY, Category::QuotaExhausted), // Anthropic
+    Row(&["credits or licenses"], MONEY, Category::QuotaExhausted),  // xAI
+    Row(&["used all available credits"], MONEY, Category::QuotaExhausted), // xAI
+    Row(&["spend limit"], MONEY, Category::QuotaExhausted),          // Anthropic
+    Row(&["spending limit"], MONEY, Category::QuotaExhausted),       // xAI
+    Row(&["extra usage is required"], &[429], Category::QuotaExhausted), // Anthropic
+    Row(&["budget has been exceeded"], MONEY, Category::QuotaExhausted), // LiteLLM
+    Row(&["quota is not enough"], &[403, 429], Category::QuotaExhausted), // one-api
+    Row(&["quota exceeded"], &[403], Category::QuotaExhausted),
+    // The prompt is too long.
+    Row(&["context length"], LONG, Category::ContextLengthExceeded), // OpenAI, vLLM, SGLang
+    Row(&["context_length_exceeded"], LONG, Category::ContextLengthExceeded),
+    Row(&["context window"], LONG, Category::ContextLengthExceeded), // OpenAI Responses
+    Row(&["exceed context limit"], LONG, Category::ContextLengthExceeded), // Anthropic
+    Row(&["prompt is too long"], LONG, Category::ContextLengthExceeded), // Anthropic
+    Row(&["input is too long for requested model"], LONG, Category::ContextLengthExceeded), // AWS
+    Row(&["reduce the length of the messages"], LONG, Category::ContextLengthExceeded), // Groq
+    Row(&["range of input length"], LONG, Category::ContextLengthExceeded), // DashScope
+    Row(&["number of tokens in the prompt"], LONG, Category::ContextLengthExceeded), // Cohere
+    Row(&["exceeded model token limit"], LONG, Category::ContextLengthExceeded), // Moonshot
+    Row(&["exceeds max model length"], LONG, Category::ContextLengthExceeded), // Tenstorrent
+    Row(&["must have less than", "tokens"], LONG, Category::ContextLengthExceeded), // TGI, TEI
+    Row(&["`inputs` tokens + `max_new_tokens`"], LONG, Category::ContextLengthExceeded), // TGI
+    Row(&["too large to process", "batch size"], LONG, Category::ContextLengthExceeded), // llama.cpp
+    Row(&["available context size"], LONG, Category::ContextLengthExceeded), // llama.cpp
+    Row(&["context shift is disabled"], LONG, Category::ContextLengthExceeded), // llama.cpp
+    // What the prompt leaves for the answer is negative: vLLM.
+    Row(&["max_tokens must be at least 1, got -"], BAD, Category::ContextLengthExceeded),
+    // A safety system.
+    Row(&["content management policy"], &[400, 403], Category::ContentFilter), // Azure
+    Row(&["responsibleaipolicyviolation"], &[400, 403], Category::ContentFilter), // Azure
+    Row(&["content filtering policy"], &[400, 403], Category::ContentFilter),  // Anthropic
+    Row(&["our safety system"], &[400, 403], Category::ContentFilter),         // OpenAI
+    Row(&["inappropriate content"], &[400, 403], Category::ContentFilter),     // DashScope
+    // Not yet, whatever the status says.
+    Row(&["is not ready"], NOT_READY, Category::ModelNotReady), // Dynamo, KServe, Tenstorrent
+    Row(&["model not ready"], NOT_READY, Category::ModelNotReady), // Tenstorrent
+    Row(&["warming up"], NOT_READY, Category::ModelNotReady),   // Tenstorrent
+    Row(&["currently loading"], NOT_READY, Category::ModelNotReady), // Hugging Face
+    Row(&["loading model"], &[503], Category::ModelNotReady),   // llama.cpp
+    Row(&["no models loaded"], NOT_READY, Category::ModelNotReady), // LM Studio
+    Row(&["no models are currently loaded"], NOT_READY, Category::ModelNotReady), // mistral.rs
+    Row(&["no models available"], &[503], Category::ModelNotReady), // SGLang router
+    Row(&["has no available versions"], NOT_READY, Category::ModelNotReady), // Triton
+    Row(&["not at ready state"], NOT_READY, Category::ModelNotReady), // Triton
+    Row(&["no attached inference engine"], NOT_READY, Category::ModelNotReady), // Triton
+    Row(&["no running instances"], NOT_READY, Category::ModelNotReady), // GPUStack
+    Row(&["load is in cooldown"], NOT_READY, Category::ModelNotReady), // LocalAI
+    Row(&["no workers available"], NOT_READY, Category::ModelNotReady), // Tenstorrent
+    Row(&["no prefill endpoints"], &[503], Category::ModelNotReady), // vLLM production stack
+    Row(&["no decode endpoints"], &[503], Category::ModelNotReady), // vLLM production stack
+    Row(&["model", "is temporarily unavailable"], &[503], Category::ModelNotReady), // the same
+    // No such model; a route is none.
+    Row(&["requested url"], &[404], Category::NotFound), // Apache, Flask, Sanic
+    Row(&["guardrail restrictions"], &[404], Category::Permission), // OpenRouter
+    Row(&["model=none"], &[400], Category::InvalidRequest), // LiteLLM
+    Row(&["invalid model name"], NO_MODEL, Category::ModelNotFound), // LiteLLM
+    Row(&["unknown model"], NO_MODEL, Category::ModelNotFound), // Triton
+    Row(&["no such model"], NO_MODEL, Category::ModelNotFound), // Workers AI
+    Row(&["model", "not found"], NO_MODEL, Category::ModelNotFound), // most
+    Row(&["model", "does not exist"], NO_MODEL, Category::ModelNotFound), // OpenAI, vLLM
+    Row(&["requested model", "is not available"], NO_MODEL, Category::ModelNotFound), // mistral.rs
+    Row(&["model not supported by"], &[400], Category::ModelNotFound), // Hugging Face
+    Row(&["model", "is not supported by any provider"], &[400], Category::ModelNotFound), // the same
+    Row(&["non-serverless model"], &[400], Category::ModelNotFound), // Together
+    Row(&["no endpoints found for"], &[404], Category::ModelNotFound), // OpenRouter
+    Row(&["not found for account"], &[404], Category::ModelNotFound), // NVIDIA NIM
+    Row(&["repository not found"], &[404], Category::ModelNotFound), // mlx-lm
+    Row(&["model specified", "is not configured"], &[404], Category::ModelNotFound), // Envoy AI
+    Row(&["pull model manifest"], &[404, 500], Category::ModelNotFound), // Ollama
+    Row(&["均无可用渠道"], &[503], Category::Overloaded), // new-api: no channel in any group
+    Row(&["无可用渠道"], &[503], Category::ModelNotFound), // one-api: no channel for the model
+    // No capacity.
+    Row(&["queue is full"], BUSY, Category::Overloaded), // SGLang, Tenstorrent
+    Row(&["unable to queue request"], BUSY, Category::Overloaded), // Tenstorrent
+    Row(&["overloaded"], &[429, 498, 529], Category::Overloaded), // OpenAI, TEI, TGI
+    Row(&["capacity exceeded"], BUSY, Category::Overloaded), // Groq, Mistral
+    Row(&["model busy"], BUSY, Category::Overloaded),    // DeepInfra
+    Row(&["too many requests at the moment"], BUSY, Category::Overloaded), // Moonshot
+    Row(&["degraded function"], BAD, Category::Overloaded), // NVIDIA NIM
+    Row(&["rejected by flow control"], &[429], Category::Overloaded), // llm-d
+    // A 503 that is no lack of capacity, and other statuses that say the wrong thing.
+    Row(&["client disconnected"], &[400, 500, 503], Category::Cancelled), // llm-d, LMDeploy
+    Row(&["timed out in queue"], &[503], Category::Timeout),              // llm-d
+    Row(&["context deadline exceeded"], &[500, 502, 503], Category::Timeout), // Go
+    Row(&["error reading from remote server"], &[502], Category::Timeout), // Apache
+    Row(&["upstream request timeout"], &[500, 502, 503], Category::Timeout), // Envoy
+    Row(&["timeout on reading data"], &[500, 502, 503], Category::Timeout), // aiohttp
+    Row(&["upstream connect error"], &[503], Category::UpstreamError),    // Envoy
+    Row(&["upstream call failed"], &[503], Category::UpstreamError),      // agentgateway
+    Row(&["name resolution failed"], &[503], Category::UpstreamError),    // Kong
+    Row(&["apiconnectionerror"], &[503], Category::UpstreamError),        // LiteLLM
+    Row(&["[errno "], &[400, 404], Category::UpstreamError),              // mlx-lm
+    Row(&[" at row ", "column"], &[500], Category::InvalidRequest),       // llama.cpp: a template
+    // Credentials that come with another status.
+    Row(&["incorrect api key"], &[400, 403], Category::Authentication), // xAI
+    Row(&["api key", "leaked"], &[403], Category::Authentication),      // Google
+    // Features.
+    Row(&["end point doesn't support"], BAD, Category::Unsupported), // Triton
+    Row(&["model doesn't support"], BAD, Category::Unsupported),     // AWS
+    Row(&["please use /completions api"], &[404], Category::Unsupported), // Fireworks
+    Row(&["shard died"], BAD, Category::UpstreamError),              // TGI
+];
+
+/// What the words of a message mean in an answer of this status (0: none).
+pub(super) fn category(message: &str, status: u16) -> Option<Category> {
+    let text = message.to_lowercase();
+    let says = |Row(words, statuses, _): &&Row| {
+        (status == 0 || statuses.contains(&status)) && words.iter().all(|word| text.contains(word))
+    };
+    ROWS.iter().find(says).map(|Row(_, _, category)| *category)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_count_only_with_their_status() {
+        let table = [
+            ("Model is not ready", 405, Some(Category::ModelNotReady)),
+            ("Model is not ready", 401, None),
+            ("the model `x` does not exist", 404, Some(Category::ModelNotFound)),
+            ("the model `x` does not exist", 500, None),
+            ("maximum context length is 8192 tokens", 400, Some(Category::ContextLengthExceeded)),
+            ("maximum context length is 8192 tokens", 429, None),
+            ("maximum context length is 8192 tokens", 0, Some(Category::ContextLengthExceeded)),
+        ];
+        for (message, status, expected) in table {
+            assert_eq!(category(message, status), expected, "{message} {status}");
+        }
+    }
+
+    #[test]
+    fn neither_authors_nor_digits_decide() {
+        for message in ["the author wrote 401 pages", "error 429 of 503", "authority", "404", ""] {
+            for status in [0, 400, 404, 418, 429, 500, 503] {
+                assert_eq!(category(message, status), None, "{message} {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_is_reached_by_its_own_words() {
+        for (at, Row(words, statuses, _)) in ROWS.iter().enumerate() {
+            let text = words.join(" ");
+            let shadowed = ROWS[..at].iter().any(|Row(earlier, others, _)| {
+                earlier.iter().all(|word| text.contains(word))
+                    && statuses.iter().all(|status| others.contains(status))
+            });
+            assert!(!shadowed, "{text}");
+            assert_eq!(text, text.to_lowercase());
+        }
+    }
+}
