@@ -361,7 +361,8 @@ fn internal_len(word: &str, after: &str) -> Option<usize> {
 }
 
 fn private_ipv6(text: &str) -> Option<usize> {
-    let len = run(text, |b| b.is_ascii_hexdigit() || b == b':' || b == b'.').min(46);
+    let part = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+    let len = text.bytes().take(46).take_while(part).count();
     let address = text[..len].trim_end_matches('.');
     let address = address.strip_suffix(':').filter(|a| !a.ends_with(':')).unwrap_or(address);
     if !address.contains(':') {
