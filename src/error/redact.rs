@@ -609,8 +609,8 @@ mod tests {
         ];
         for piece in pieces.into_iter().chain(more) {
             let start = std::time::Instant::now();
-            let _ = redact(&piece.repeat((1 << 20) / piece.len()));
-            assert!(start.elapsed().as_secs() < 5, "{piece}");
+            let _ = redact(&piece.repeat((1 << 17) / piece.len()));
+            assert!(start.elapsed().as_secs() < 3, "{piece}");
         }
     }
 

@@ -35,3 +35,41 @@ impl Provider for Anthropic {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Category;
+    use crate::provider::answer;
+
+    #[test]
+    fn types_statuses_and_words_decide() {
+        let table = [
+            (401, "authentication_error", "m", Category::Authentication),
+            (403, "permission_error", "m", Category::Permission),
+            (400, "invalid_request_error", "m", Category::InvalidRequest),
+            (400, "invalid_request_error", "prompt is too long: 9 > 8", Category::ContextLengthExceeded),
+            (400, "invalid_request_error", "Your credit balance is too low", Category::QuotaExhausted),
+            (413, "request_too_large", "m", Category::RequestTooLarge),
+            (404, "not_found_error", "m", Category::NotFound),
+            (404, "not_found_error", "model: claude-9", Category::ModelNotFound),
+            (429, "rate_limit_error", "m", Category::RateLimited),
+            (402, "billing_error", "m", Category::QuotaExhausted),
+            (503, "overloaded_error", "m", Category::Overloaded),
+            (529, "overloaded_error", "m", Category::Overloaded),
+            (503, "overloaded_error", "Model x is not ready to serve requests yet", Category::ModelNotReady),
+            (504, "timeout_error", "m", Category::Timeout),
+            (409, "conflict_error", "m", Category::Conflict),
+            (501, "invalid_request_error", "m", Category::Unsupported),
+            (499, "api_error", "m", Category::Cancelled),
+            (502, "api_error", "m", Category::UpstreamError),
+            (0, "api_error", "m", Category::UpstreamError),
+            (0, "overloaded_error", "m", Category::Overloaded),
+        ];
+        for (status, kind, message, expected) in table {
+            let body = format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"{message}"}},"request_id":"r"}}"#);
+            let error = answer(status, &[], &body);
+            assert_eq!(error.category(), expected, "{status} {body}");
+            assert_eq!((error.provider(), error.request_id()), (Some("anthropic"), Some("r")));
+        }
+    }
+}

@@ -22,3 +22,22 @@ impl Provider for Cloudflare {
         Some(Said::of(first).error(failure, self))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Category, provider::answer};
+
+    #[test]
+    fn the_first_error_counts() {
+        let table = [
+            (429, r#"{"success":false,"errors":[{"code":3040,"message":"m"}]}"#, Category::Overloaded, "3040"),
+            (429, r#"{"success":false,"errors":[{"code":3036,"message":"m"}]}"#, Category::QuotaExhausted, "3036"),
+            (401, r#"{"success":false,"error":[{"code":2009,"message":"m"}]}"#, Category::Authentication, "2009"),
+        ];
+        for (status, body, category, code) in table {
+            let error = answer(status, &[], body);
+            assert_eq!((error.category(), error.code()), (category, Some(code)), "{body}");
+            assert_eq!(error.provider(), Some("cloudflare"));
+        }
+    }
+}

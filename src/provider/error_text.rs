@@ -19,3 +19,25 @@ impl Provider for ErrorText {
         Some(Said::of(failure.json()).error(failure, self))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Category, provider::answer};
+
+    #[test]
+    fn sentences_are_read_with_their_status() {
+        let table = [
+            (429, r#"{"error":"x","error_type":"overloaded"}"#, Category::Overloaded),
+            (422, r#"{"error":"`inputs` must have less than 5 tokens","error_type":"validation"}"#, Category::ContextLengthExceeded),
+            (404, r#"{"error":"model 'x' not found"}"#, Category::ModelNotFound),
+            (503, r#"{"error":"Model with name x is not ready."}"#, Category::ModelNotReady),
+            (400, r#"{"error":"Request for unknown model: 'x' has no available versions"}"#, Category::ModelNotReady),
+            (400, r#"{"code":"c","error":"Incorrect API key provided"}"#, Category::Authentication),
+            (500, r#"[{"error":"Model x is currently loading","estimated_time":20.0}]"#, Category::ModelNotReady),
+        ];
+        for (status, body, expected) in table {
+            let error = answer(status, &[], body);
+            assert_eq!((error.category(), error.provider()), (expected, Some("error-text")), "{body}");
+        }
+    }
+}

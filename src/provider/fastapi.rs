@@ -40,3 +40,44 @@ fn inner_error(detail: Json<'_>) -> Json<'_> {
     let error = detail.get("error");
     if error.is_object() { error } else { detail }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Category, provider::answer};
+
+    #[test]
+    fn a_server_that_warms_up_is_not_ready_whatever_its_status() {
+        let table = [
+            (405, "Model is not ready", Category::ModelNotReady),
+            (500, "405: Model is not ready", Category::ModelNotReady),
+            (503, "Service unavailable: No workers available.", Category::ModelNotReady),
+            (500, "429: Task queue is full. Please try again later.", Category::Overloaded),
+            (500, "501: Streaming responses are not supported", Category::Unsupported),
+            (405, "Method Not Allowed", Category::Unsupported),
+            (500, "999: x", Category::UpstreamError),
+            (502, "405: x", Category::UpstreamError),
+        ];
+        for (status, detail, expected) in table {
+            let error = answer(status, &[], &format!(r#"{{"detail":"{detail}"}}"#));
+            assert_eq!(error.category(), expected, "{status} {detail}");
+            assert_eq!((error.provider(), error.message()), (Some("fastapi"), detail));
+        }
+    }
+
+    #[test]
+    fn a_list_becomes_a_sentence() {
+        let body = r#"{"detail":[{"loc":["body","messages",0],"msg":"Field required"},
+            {"loc":["body",1],"msg":"JSON decode error","ctx":{"error":"Expecting value"}},"x"]}"#;
+        let message = "body.messages.0: Field required; JSON decode error: Expecting value; x";
+        assert_eq!(answer(422, &[], body).message(), message);
+    }
+
+    #[test]
+    fn an_object_is_read_like_an_error() {
+        let body = r#"{"detail":{"provider_status":429,"retryable":true,"category":"rate_limit","message":"m"}}"#;
+        let error = answer(500, &[], body);
+        assert_eq!((error.category(), error.message()), (Category::RateLimited, "m"));
+        let error = answer(401, &[], r#"{"detail":{"error":{"message":"m","code":"c"}}}"#);
+        assert_eq!((error.category(), error.code()), (Category::Authentication, Some("c")));
+    }
+}

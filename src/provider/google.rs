@@ -37,3 +37,29 @@ impl Provider for Google {
         Some(said.error(failure, self))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Category, provider::answer};
+
+    #[test]
+    fn details_tell_what_the_sentence_does_not() {
+        let sentence = "You exceeded your current quota, please check your plan";
+        let table = [
+            (429, sentence, "RESOURCE_EXHAUSTED", r#"{"violations":[{"quotaId":"RequestsPerDay-FreeTier"}]}"#, Category::QuotaExhausted),
+            (429, sentence, "RESOURCE_EXHAUSTED", r#"{"violations":[{"quotaId":"RequestsPerMinute"}]}"#, Category::RateLimited),
+            (400, "m", "INVALID_ARGUMENT", r#"{"reason":"API_KEY_INVALID"}"#, Category::Authentication),
+            (429, "m", "RESOURCE_EXHAUSTED", r#"{"reason":"MODEL_CAPACITY_EXHAUSTED"}"#, Category::Overloaded),
+            (403, "m", "PERMISSION_DENIED", "{}", Category::Permission),
+            (404, "models/x is not found for API version v1", "NOT_FOUND", "{}", Category::ModelNotFound),
+            (503, "m", "UNAVAILABLE", "{}", Category::Overloaded),
+        ];
+        for (code, message, status, detail, expected) in table {
+            let body = format!(r#"[{{"error":{{"code":{code},"message":"{message}","status":"{status}","details":[{detail}]}}}}]"#);
+            for transport in [code, 0] {
+                let error = answer(transport, &[], &body);
+                assert_eq!((error.category(), error.provider()), (expected, Some("google")), "{body}");
+            }
+        }
+    }
+}

@@ -90,3 +90,32 @@ fn unescape(text: &str) -> Cow<'_, str> {
     }
     out.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Category;
+    use crate::provider::answer;
+
+    #[test]
+    fn a_page_says_its_title_and_the_sentence_under_it() {
+        let table = [
+            (502, "<html>\r\n<head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center><hr><center>nginx/1.22.1</center>", Category::UpstreamError, "502 Bad Gateway"),
+            (503, "<html><body><h1>503 Service Unavailable</h1>\nNo server is available.\n</body></html>", Category::Overloaded, "503 Service Unavailable: No server is available."),
+            (404, "<!DOCTYPE html><title>A &amp; B</title><h1>x</h1><p>&lt;gone&gt;</p>", Category::NotFound, "A & B: <gone>"),
+            (200, "<html>login</html>", Category::Unknown, "login"),
+            (404, "<?xml version=\"1.0\"?><html><title>404</title></html>", Category::NotFound, "404"),
+        ];
+        for (status, page, category, message) in table {
+            let error = answer(status, &[], page);
+            assert_eq!((error.category(), error.message()), (category, message), "{page}");
+            assert_eq!(error.provider(), Some("html"));
+        }
+    }
+
+    #[test]
+    fn a_broken_page_is_a_page() {
+        for page in ["<html", "<html><title", "<html><title>", "<html><h1>é", "<html></h1></title>", "<!doctype html><<<>>>"] {
+            assert_eq!(answer(500, &[], page).category(), Category::UpstreamError, "{page}");
+        }
+    }
+}

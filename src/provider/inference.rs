@@ -59,3 +59,40 @@ impl Provider for Inference {
         Some(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Category;
+    use crate::provider::answer;
+
+    #[test]
+    fn an_error_that_was_read_already_is_restored() {
+        let members = r#""category":"content_filter","retryable":true,"retry_after":9,"provider_status":418,
+            "model":"m","origin":"upstream","provider_context":{"provider":"azure","code":"c","type":"t","request_id":"r"}"#;
+        for body in [
+            format!(r#"{{"error":{{"message":"x","type":"invalid_request_error","code":"content_filter",{members}}}}}"#),
+            format!(r#"{{"type":"about:blank","title":"t","status":400,"detail":"x",{members}}}"#),
+        ] {
+            for status in [400, 0] {
+                let error = answer(status, &[], &body);
+                assert_eq!((error.category(), error.message()), (Category::ContentFilter, "x"));
+                assert_eq!((error.provider(), error.code(), error.kind()), (Some("azure"), Some("c"), Some("t")));
+                assert_eq!(error.provider_status().map(|s| s.as_u16()), Some(418));
+                assert_eq!(error.retry_after().map(|wait| wait.as_secs()), Some(9));
+                assert!(error.is_retryable());
+                assert_eq!((error.model(), error.request_id()), (Some("m"), Some("r")));
+            }
+        }
+    }
+
+    #[test]
+    fn a_category_of_somebody_else_is_not_ours() {
+        for body in [
+            r#"{"error":{"message":"x","category":"content_filter"}}"#,
+            r#"{"error":{"message":"x","category":"auth","retryable":true,"origin":"upstream"}}"#,
+            r#"{"error":{"message":"x","category":"timeout","retryable":"yes","origin":"upstream"}}"#,
+        ] {
+            assert_eq!(answer(400, &[], body).category(), Category::InvalidRequest, "{body}");
+        }
+    }
+}

@@ -152,3 +152,87 @@ impl Providers {
         read.unwrap_or_else(|| fallback::read(failure))
     }
 }
+
+/// What all built-in providers make of an answer, for the tests of each; status 0 is an event.
+#[cfg(test)]
+fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> InferenceError {
+    let headers =
+        headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let headers = headers.collect();
+    let failure = match http::StatusCode::from_u16(status) {
+        Ok(status) => Failure::of_answer(status, &headers, body.as_bytes()),
+        Err(_) => Failure::of_event(body.as_bytes()),
+    };
+    Providers::auto().read(&failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Category;
+
+    #[test]
+    fn every_provider_can_be_named_once() {
+        let mut names: Vec<_> = Providers::names().collect();
+        assert!(names.iter().all(|name| Providers::named(name).is_some()));
+        assert!(Providers::named("nobody").is_none());
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn whatever_the_body_the_status_is_not_lost() {
+        let deep = "[".repeat(100_000);
+        let deeper = format!("{{\"error\":{deep}");
+        let bodies = [
+            "",
+            " ",
+            "null",
+            "[]",
+            "{}",
+            "\"\"",
+            "NaN",
+            "{\"error\":null}",
+            "{\"error\":{}}",
+            "{\"error\":[]}",
+            "{\"detail\":null}",
+            "{\"message\":\"\"}",
+            "\u{0}\u{1}",
+            "{\"error\":1e999}",
+            &deep,
+            &deeper,
+        ];
+        for body in bodies {
+            let error = answer(429, &[], body);
+            assert_eq!(error.category(), Category::RateLimited, "{body:.30}");
+            assert_eq!(error.provider_status().map(|s| s.as_u16()), Some(429));
+            assert!(!error.message().is_empty(), "{body:.30}");
+        }
+    }
+
+    #[test]
+    fn an_event_goes_by_the_status_among_its_members() {
+        let table = [
+            (r#"{"error":{"message":"x","code":400}}"#, Category::InvalidRequest),
+            (r#"{"error":{"message":"x","code":"503"}}"#, Category::Overloaded),
+            (r#"{"error":{"message":"x","http_status_code":422}}"#, Category::InvalidRequest),
+            (r#"{"message":"x","type":"e","status_code":429}"#, Category::RateLimited),
+            (r#"{"error":{"message":"x","code":1}}"#, Category::UpstreamError),
+            (
+                r#"{"error":{"message":"x","type":"invalid_request_error"}}"#,
+                Category::InvalidRequest,
+            ),
+            (r#"{"error":"x"}"#, Category::UpstreamError),
+            (
+                r#"{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"x"}}}"#,
+                Category::RateLimited,
+            ),
+        ];
+        for (body, expected) in table {
+            let error = answer(0, &[], body);
+            assert_eq!((error.category(), error.provider_status()), (expected, None), "{body}");
+        }
+    }
+}

@@ -22,3 +22,18 @@ impl Provider for Mofa {
         Some(failure.error(self, Category::Overloaded, message))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Category;
+    use crate::provider::answer;
+
+    #[test]
+    fn a_refusal_is_one_even_as_the_words_of_a_model() {
+        let body = r#"{"choices":[{"message":{"content":"[rejected] no memory"}}]}"#;
+        let error = answer(200, &[("x-mofa-backend", "rejected(no memory)")], body);
+        assert_eq!((error.category(), error.message()), (Category::Overloaded, "no memory"));
+        let error = answer(400, &[("x-mofa-backend", "local(x)")], r#"{"error":{"message":"m"}}"#);
+        assert_eq!(error.provider(), Some("openai"));
+    }
+}

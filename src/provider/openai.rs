@@ -46,3 +46,61 @@ impl Provider for OpenAi {
         Some(said.error(failure, self))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Category;
+    use crate::provider::answer;
+
+    /// What the dialect of this name writes for each category; only `unknown` says too little.
+    #[test]
+    fn the_dialects_table_is_read_backwards() {
+        let table = [
+            (401, "authentication_error", "invalid_api_key", Category::Authentication),
+            (403, "permission_error", "permission_denied", Category::Permission),
+            (422, "invalid_request_error", "some_code", Category::InvalidRequest),
+            (400, "invalid_request_error", "context_length_exceeded", Category::ContextLengthExceeded),
+            (400, "invalid_request_error", "content_filter", Category::ContentFilter),
+            (413, "invalid_request_error", "request_too_large", Category::RequestTooLarge),
+            (404, "invalid_request_error", "model_not_found", Category::ModelNotFound),
+            (404, "invalid_request_error", "not_found", Category::NotFound),
+            (429, "rate_limit_error", "rate_limit_exceeded", Category::RateLimited),
+            (429, "insufficient_quota", "insufficient_quota", Category::QuotaExhausted),
+            (503, "service_unavailable", "overloaded", Category::Overloaded),
+            (503, "service_unavailable", "model_not_ready", Category::ModelNotReady),
+            (504, "timeout_error", "timeout", Category::Timeout),
+            (409, "conflict_error", "conflict", Category::Conflict),
+            (501, "invalid_request_error", "unsupported", Category::Unsupported),
+            (499, "server_error", "cancelled", Category::Cancelled),
+            (502, "server_error", "upstream_error", Category::UpstreamError),
+        ];
+        for (status, kind, code, expected) in table {
+            let body = format!(r#"{{"error":{{"message":"m","type":"{kind}","param":null,"code":"{code}"}}}}"#);
+            for status in [status, 0] {
+                let error = answer(status, &[], &body);
+                assert_eq!(error.category(), expected, "{status} {body}");
+                assert_eq!((error.provider(), error.code()), (Some("openai"), Some(code)));
+            }
+        }
+    }
+
+    #[test]
+    fn peculiar_members_decide() {
+        let table = [
+            (400, r#"{"error":{"message":"m","code":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#, Category::ContentFilter),
+            (403, r#"{"error":{"message":"m","code":403,"metadata":{"flagged_input":"x"}}}"#, Category::ContentFilter),
+            (429, r#"{"error":{"message":"m","code":"insufficient_quota","param":"insufficient_quota"}}"#, Category::RateLimited),
+            (404, r#"{"error":{"message":"m","code":null,"param":"model"}}"#, Category::ModelNotFound),
+            (200, r#"{"choices":[{"error":{"code":429,"message":"m"}}]}"#, Category::RateLimited),
+        ];
+        for (status, body, expected) in table {
+            assert_eq!(answer(status, &[], body).category(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_the_model_got_wrong_may_be_right_the_next_time() {
+        let error = answer(400, &[], r#"{"error":{"message":"m","code":"tool_use_failed"}}"#);
+        assert_eq!((error.category(), error.is_retryable()), (Category::InvalidRequest, true));
+    }
+}

@@ -31,3 +31,33 @@ impl Provider for OpenAiFlat {
         Some(said.error(failure, self))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Category, provider::answer};
+
+    #[test]
+    fn reason_phrases_numbers_and_names_decide() {
+        let table = [
+            (404, r#"{"message":"Model not found","type":"Not Found","code":404}"#, Category::ModelNotFound),
+            (503, r#"{"message":"m","type":"Service Unavailable","code":503}"#, Category::Overloaded),
+            (507, r#"{"message":"m","type":"Overloaded","code":507}"#, Category::Overloaded),
+            (499, r#"{"message":"m","type":"Client Closed Request","code":499}"#, Category::Cancelled),
+            (501, r#"{"message":"m","type":"Not Implemented","code":501}"#, Category::Unsupported),
+            (0, r#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#, Category::InvalidRequest),
+            (0, r#"{"object":"error","message":"m","type":"InternalServerError"}"#, Category::UpstreamError),
+            (422, r#"{"message":{"detail":[{"loc":["body","x"],"msg":"bad"}]}}"#, Category::InvalidRequest),
+        ];
+        for (status, body, expected) in table {
+            let error = answer(status, &[], body);
+            assert_eq!((error.category(), error.provider()), (expected, Some("openai-flat")), "{body}");
+        }
+    }
+
+    #[test]
+    fn aws_names_the_failure_in_a_header() {
+        let name = "ThrottlingException:http://internal.amazon.com/coral/";
+        let error = answer(400, &[("x-amzn-errortype", name)], r#"{"message":"m"}"#);
+        assert_eq!((error.category(), error.kind()), (Category::RateLimited, Some("ThrottlingException")));
+    }
+}

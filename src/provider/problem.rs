@@ -30,3 +30,25 @@ impl Provider for Problem {
         Some(said.error(failure, self))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Category, provider::answer};
+
+    #[test]
+    fn details_go_before_titles() {
+        let declared = [("content-type", "application/problem+json")];
+        let table: [(u16, &[(&str, &str)], _, _, _); 4] = [
+            (403, &declared, r#"{"type":"https://example.com/credit","title":"No credit","detail":"d"}"#, Category::Permission, "d"),
+            (404, &declared, r#"{"type":"about:blank","title":"Gone"}"#, Category::NotFound, "Gone"),
+            (400, &[], r#"{"status":400,"title":"t","detail":"DEGRADED function cannot be invoked"}"#, Category::Overloaded, "DEGRADED function cannot be invoked"),
+            (0, &[], r#"{"status":429,"title":"Too Many Requests"}"#, Category::RateLimited, "Too Many Requests"),
+        ];
+        for (status, headers, body, category, message) in table {
+            let error = answer(status, headers, body);
+            assert_eq!((error.category(), error.message()), (category, message), "{body}");
+            assert_eq!(error.provider(), Some("problem"));
+            assert_ne!(error.kind(), Some("about:blank"));
+        }
+    }
+}

@@ -214,3 +214,107 @@ fn quoted_object(text: &str) -> Option<Json<'_>> {
     let inner = if error.is_object() { error } else { object };
     message(inner).map(|_| inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Category, provider::answer};
+
+    #[test]
+    fn names_go_before_words_and_words_before_the_status() {
+        let table = [
+            (
+                400,
+                r#"{"error":{"message":"model x does not exist","code":"invalid_api_key"}}"#,
+                Category::Authentication,
+            ),
+            (
+                429,
+                r#"{"error":{"message":"the queue is full","type":"rate_limit_error"}}"#,
+                Category::Overloaded,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"model x does not exist","code":null}}"#,
+                Category::ModelNotFound,
+            ),
+            (400, r#"{"error":{"message":"bad","type":"server_error"}}"#, Category::InvalidRequest),
+            (
+                413,
+                r#"{"error":{"message":"x","code":"rate_limit_exceeded"}}"#,
+                Category::RequestTooLarge,
+            ),
+        ];
+        for (status, body, expected) in table {
+            assert_eq!(answer(status, &[], body).category(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_body_decides_what_the_outer_one_leaves_open() {
+        let quoted = r#"{\"error\":{\"message\":\"x\",\"code\":\"context_length_exceeded\"}}"#;
+        let bodies = [
+            format!(
+                r#"{{"error":{{"message":"Provider returned error","code":400,"metadata":{{"raw":"{quoted}"}}}}}}"#
+            ),
+            format!(r#"{{"error":{{"message":"failed","code":400,"details":"{quoted}"}}}}"#),
+            format!(r#"{{"error":"Prefill failed: {quoted}"}}"#),
+            format!(r#""Hit an exception: b'{quoted}'""#),
+            format!(r#""{quoted}""#),
+        ];
+        for body in bodies {
+            let category = answer(500, &[], &body).category();
+            assert_eq!(category, Category::ContextLengthExceeded, "{body}");
+        }
+    }
+
+    #[test]
+    fn quoted_bodies_are_read_to_a_depth() {
+        let mut body = r#"{"message":"x","code":"invalid_api_key"}"#.to_owned();
+        for depth in 0..6 {
+            let expected = if depth <= super::DEPTH {
+                Category::Authentication
+            } else {
+                Category::UpstreamError
+            };
+            assert_eq!(answer(502, &[], &body).category(), expected, "{depth}");
+            body = serde_json::json!({ "message": body }).to_string();
+        }
+    }
+
+    #[test]
+    fn a_bare_500_believes_the_status_that_it_wraps() {
+        let body = r#"{"error":{"message":"x","code":429}}"#;
+        assert_eq!(answer(500, &[], body).category(), Category::RateLimited);
+        assert_eq!(answer(502, &[], body).category(), Category::UpstreamError);
+    }
+
+    #[test]
+    fn a_wait_is_found_among_the_members_unless_a_header_names_one() {
+        let table = [
+            (r#"{"error":"currently loading","estimated_time":20.5}"#, 20.5),
+            (r#"{"detail":"x","status":503,"retry_after":5}"#, 5.0),
+            (
+                r#"{"error":{"code":503,"message":"x","status":"UNAVAILABLE","details":[{"retryDelay":"0.5s"}]}}"#,
+                0.5,
+            ),
+            (r#"{"error":"x","estimated_time":1e300}"#, -1.0),
+            (r#"{"error":"x","retry_after":99999999}"#, 3600.0),
+        ];
+        for (body, expected) in table {
+            let wait = answer(503, &[], body).retry_after().map_or(-1.0, |wait| wait.as_secs_f64());
+            assert!((wait - expected).abs() < 1e-6, "{body} {wait}");
+            let wait = answer(503, &[("retry-after", "7")], body).retry_after();
+            assert_eq!(wait.map(|wait| wait.as_secs()), Some(7), "{body}");
+        }
+    }
+
+    #[test]
+    fn codes_are_strings_and_kept_beside_type_and_parameter() {
+        let error =
+            answer(400, &[], r#"{"error":{"message":"m","code":400,"type":"t","param":"p"}}"#);
+        assert_eq!(
+            (error.code(), error.kind(), error.param()),
+            (Some("400"), Some("t"), Some("p"))
+        );
+    }
+}

@@ -29,3 +29,31 @@ fn is_binary(text: &str) -> bool {
     let (odd, all) = text.chars().take(512).fold((0, 0), |(n, all), c| (n + usize::from(odd(&c)), all + 1));
     odd * 8 > all
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Category, provider::answer};
+
+    #[test]
+    fn what_can_be_read_is_the_message() {
+        let table = [
+            (503, "upstream connect error or disconnect/reset before headers", Category::UpstreamError),
+            (429, "slow down", Category::RateLimited),
+            (401, "the author is unknown", Category::Authentication),
+            (500, "the author of 401 pages", Category::UpstreamError),
+            (500, r#"{"unexpected":"payload"}"#, Category::UpstreamError),
+        ];
+        for (status, body, category) in table {
+            let error = answer(status, &[], body);
+            assert_eq!((error.category(), error.message()), (category, body));
+            assert_eq!(error.provider(), Some("text"));
+        }
+        assert_eq!(answer(500, &[], "\"quoted\\nline\"").message(), "quoted line");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_to_the_status() {
+        let error = answer(503, &[], "\u{1f}\u{fffd}\u{8}\0\0\0\u{fffd}\u{fffd}");
+        assert_eq!((error.provider(), error.category()), (Some("unknown"), Category::Overloaded));
+    }
+}
