@@ -22,10 +22,16 @@
 //! assert_eq!(redact("try /v1/models"), "try /v1/models");
 //! ```
 
-use std::{
-    borrow::Cow,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+mod file;
+mod host;
+mod trace;
+
+use self::{
+    file::file_len,
+    host::{internal_len, private_ipv6},
+    trace::{pem_len, trace_len},
 };
+use std::borrow::Cow;
 
 const REDACTED: &str = "[redacted]";
 
@@ -93,70 +99,6 @@ const SECRET_NAMES: &[&str] = &[
     "xamzsignature",
     "xapikey",
 ];
-
-const INTERNAL_SUFFIXES: &[&str] = &[".internal", ".local", ".svc", ".localdomain"];
-
-/// Where files live. `/models` is not among them: APIs have it too.
-const FILE_ROOTS: &[&str] = &[
-    "Users",
-    "app",
-    "bin",
-    "data",
-    "dev",
-    "etc",
-    "home",
-    "lib",
-    "lib64",
-    "mnt",
-    "opt",
-    "private",
-    "proc",
-    "root",
-    "sbin",
-    "srv",
-    "sys",
-    "tmp",
-    "usr",
-    "var",
-    "workspace",
-];
-
-const FILE_ENDINGS: &[&str] = &[
-    "bin",
-    "c",
-    "cc",
-    "conf",
-    "cpp",
-    "cu",
-    "gguf",
-    "go",
-    "h",
-    "ini",
-    "java",
-    "js",
-    "json",
-    "key",
-    "kt",
-    "log",
-    "mjs",
-    "pem",
-    "pt",
-    "py",
-    "pyc",
-    "rs",
-    "safetensors",
-    "sh",
-    "so",
-    "sock",
-    "toml",
-    "ts",
-    "txt",
-    "yaml",
-    "yml",
-];
-
-/// The first segments of paths of APIs.
-const API_ROOTS: &[&str] = &["api", "client", "compatible-mode", "inference", "openai"];
 
 /// The text with everything taken out that looks like a credential, an internal address, a path of a
 /// file or a stack trace. Borrowed if there was nothing.
@@ -344,144 +286,6 @@ fn url(at: usize, scheme: &str, remote: &str) -> Found {
     }
 }
 
-/// An internal host or private address and its port.
-fn internal_len(word: &str, after: &str) -> Option<usize> {
-    let host = word.trim_end_matches('.');
-    let port = match after.strip_prefix(':') {
-        Some(digits) if host.len() == word.len() => run(digits, |b| b.is_ascii_digit()),
-        _ => 0,
-    };
-    let lower = host.to_ascii_lowercase();
-    let named = INTERNAL_SUFFIXES
-        .iter()
-        .any(|suffix| lower.strip_suffix(suffix).is_some_and(|name| !name.is_empty()));
-    let private = host.len() <= 15 && host.parse().is_ok_and(|ip| is_private(IpAddr::V4(ip)));
-    let here = lower == "localhost" && port > 0;
-    (named || private || here).then(|| host.len() + if port > 0 { port + 1 } else { 0 })
-}
-
-fn private_ipv6(text: &str) -> Option<usize> {
-    let part = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
-    let len = text.bytes().take(46).take_while(part).count();
-    let address = text[..len].trim_end_matches('.');
-    let address = address.strip_suffix(':').filter(|a| !a.ends_with(':')).unwrap_or(address);
-    if !address.contains(':') {
-        return None;
-    }
-    let ip: Ipv6Addr = address.parse().ok()?;
-    is_private(IpAddr::V6(ip)).then_some(address.len())
-}
-
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let carrier = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64; // RFC 6598
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || carrier
-        }
-        IpAddr::V6(ip) => {
-            let mapped: Option<Ipv4Addr> = ip.to_ipv4_mapped();
-            ip.is_loopback()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-                || mapped.is_some_and(|ip| is_private(IpAddr::V4(ip)))
-        }
-    }
-}
-
-/// A path of a file: absolute, or with the number of a line.
-fn file_len(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    if bytes.len() > 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && bytes[2] == b'\\' {
-        return Some(value_with_backslashes(text));
-    }
-    let path = text[..run(text, is_path)].trim_end_matches('.');
-    let line = line_len(&text[path.len()..]);
-    let inside = path.strip_prefix('/').unwrap_or(path);
-    let first = inside.split('/').next().unwrap_or_default();
-    let name = inside.rsplit('/').next().unwrap_or_default();
-    let is_file = name.rsplit_once('.').is_some_and(|(_, ending)| FILE_ENDINGS.contains(&ending));
-    let numbered =
-        first.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
-    let of_api = numbered || API_ROOTS.contains(&first);
-    let absolute = match path.as_bytes() {
-        [b'/', b'/', ..] => false,
-        [b'/', ..] => inside.contains('/') && (FILE_ROOTS.contains(&first) || is_file) && !of_api,
-        [b'~', b'/', _, ..] => true,
-        _ => false,
-    };
-    (absolute || (is_file && line > 0)).then_some(path.len() + line)
-}
-
-/// The length of `:10` or `:10:5`.
-fn line_len(text: &str) -> usize {
-    let number =
-        |text: &str| match text.strip_prefix(':').map(|rest| run(rest, |b| b.is_ascii_digit())) {
-            Some(digits) if digits > 0 => digits + 1,
-            _ => 0,
-        };
-    let line = number(text);
-    line + if line > 0 { number(&text[line..]) } else { 0 }
-}
-
-fn value_with_backslashes(text: &str) -> usize {
-    run(text, |b| !b.is_ascii_whitespace() && !b"\"'`,;()<>".contains(&b))
-}
-
-/// A private key in PEM, to its end or the end of the text.
-fn pem_len(text: &str) -> Option<usize> {
-    let label = text.strip_prefix("-----BEGIN ")?;
-    let dashes = label.find("-----").filter(|at| *at <= 40)?;
-    if !label[..dashes].ends_with("PRIVATE KEY") {
-        return None;
-    }
-    let end = text.find("-----END ").map(|end| end + 9);
-    let end = end.and_then(|end| text[end..].find("-----").map(|dashes| end + dashes + 5));
-    Some(end.unwrap_or(text.len()))
-}
-
-/// A stack trace, or one frame of it.
-fn trace_len(text: &str) -> Option<usize> {
-    if text.starts_with("Traceback (most recent call last)") {
-        return Some(python_trace_len(text));
-    }
-    let goroutine =
-        text.strip_prefix("goroutine ").map(|rest| &rest[run(rest, |b| b.is_ascii_digit())..]);
-    if text.starts_with("stack backtrace:") || goroutine.is_some_and(|rest| rest.starts_with(" ["))
-    {
-        return Some(text.len());
-    }
-    // Java and JavaScript: `at name (place)`, `at name(place)`.
-    let frame = text.strip_prefix("at ")?;
-    let open = frame.bytes().take(160).position(|b| b == b'(')?;
-    if frame[..open].split_whitespace().count() > 3 {
-        return None;
-    }
-    let place = &frame[open + 1..];
-    let close = place.bytes().take(300).position(|b| b == b')')?;
-    let place = &place[..close];
-    let known = ["Native Method", "Unknown Source", "native", "<anonymous>"].contains(&place);
-    let numbered = place.rsplit_once(':').is_some_and(|(file, line)| {
-        !file.contains(' ') && !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit())
-    });
-    (known || numbered).then_some(3 + open + 1 + close + 1)
-}
-
-/// Up to the name of the exception, whose sentence is what people need; all of it if it is cut.
-fn python_trace_len(text: &str) -> usize {
-    let text = &text[..text[1..].find("Traceback (").map_or(text.len(), |next| next + 1)];
-    let frame = text.rfind(", in ").map_or(0, |at| at + 5);
-    let start = frame + run(&text[frame..], |b| !b.is_ascii_whitespace());
-    let mut at = start;
-    for word in text[start..].split_inclusive(char::is_whitespace) {
-        let name = word.trim_end().strip_suffix(':').unwrap_or_default();
-        if ["Error", "Exception", "Interrupt", "Exit"].iter().any(|ending| name.ends_with(ending)) {
-            return at;
-        }
-        at += word.len();
-    }
-    if frame > 0 { start } else { text.len() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -608,7 +412,7 @@ mod tests {
             "http://",
         ];
         for piece in pieces.into_iter().chain(more) {
-            let start = std::time::Instant::now();
+            let start = tokio::time::Instant::now();
             let _ = redact(&piece.repeat((1 << 17) / piece.len()));
             assert!(start.elapsed().as_secs() < 3, "{piece}");
         }

@@ -209,7 +209,7 @@ fn wait(object: Json<'_>) -> Option<Duration> {
 
 /// The error object in a text such as `Prefill failed: {"error":{…}}`.
 fn quoted_object(text: &str) -> Option<Json<'_>> {
-    let object = Json::of(text[text.find('{')?..].as_bytes());
+    let object = Json::of(&text.as_bytes()[text.find('{')?..]);
     let error = object.get("error");
     let inner = if error.is_object() { error } else { object };
     message(inner).map(|_| inner)

@@ -31,7 +31,8 @@ fn labelled_answers_are_read_as_labelled() {
     };
     let path = Path::new(&shared).join("corpus/errors.jsonl");
     let lines = std::fs::read_to_string(path).expect("the corpus can be read");
-    let cases = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let cases =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a case is JSON"));
 
     let mut scores = BTreeMap::<String, Score>::new();
     for case in cases.filter(counts) {
@@ -82,15 +83,15 @@ fn counts(case: &Value) -> bool {
 fn read(case: &Value) -> InferenceError {
     let mut headers = HeaderMap::new();
     for (name, value) in case["headers"].as_object().into_iter().flatten() {
-        let name = HeaderName::try_from(name.as_str()).unwrap();
+        let name = HeaderName::try_from(name.as_str()).expect("a header's name");
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        headers.insert(name, HeaderValue::try_from(value).unwrap());
+        headers.insert(name, HeaderValue::try_from(value).expect("a header's value"));
     }
     if let Some(kind) = case["content_type"].as_str() {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::try_from(kind).unwrap());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::try_from(kind).expect("a media type"));
     }
-    let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
-    let status = StatusCode::from_u16(status).unwrap();
+    let status = case["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+    let status = StatusCode::from_u16(status.expect("a status")).expect("a status of HTTP");
     let body = text(&case["body"]).as_bytes();
     Providers::auto().read(&Failure::of_answer(status, &headers, body).at(SystemTime::now()))
 }

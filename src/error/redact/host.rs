@@ -1,0 +1,50 @@
+//! Hosts and addresses that mean something only inside a network.
+
+use super::run;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const INTERNAL_SUFFIXES: &[&str] = &[".internal", ".local", ".svc", ".localdomain"];
+
+/// An internal host or private address and its port.
+pub(super) fn internal_len(word: &str, after: &str) -> Option<usize> {
+    let host = word.trim_end_matches('.');
+    let port = match after.strip_prefix(':') {
+        Some(digits) if host.len() == word.len() => run(digits, |b| b.is_ascii_digit()),
+        _ => 0,
+    };
+    let lower = host.to_ascii_lowercase();
+    let named = INTERNAL_SUFFIXES
+        .iter()
+        .any(|suffix| lower.strip_suffix(suffix).is_some_and(|name| !name.is_empty()));
+    let private = host.len() <= 15 && host.parse().is_ok_and(|ip| is_private(IpAddr::V4(ip)));
+    let here = lower == "localhost" && port > 0;
+    (named || private || here).then(|| host.len() + if port > 0 { port + 1 } else { 0 })
+}
+
+pub(super) fn private_ipv6(text: &str) -> Option<usize> {
+    let part = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+    let len = text.bytes().take(46).take_while(part).count();
+    let address = text[..len].trim_end_matches('.');
+    let address = address.strip_suffix(':').filter(|a| !a.ends_with(':')).unwrap_or(address);
+    if !address.contains(':') {
+        return None;
+    }
+    let ip: Ipv6Addr = address.parse().ok()?;
+    is_private(IpAddr::V6(ip)).then_some(address.len())
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let carrier = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64; // RFC 6598
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || carrier
+        }
+        IpAddr::V6(ip) => {
+            let mapped: Option<Ipv4Addr> = ip.to_ipv4_mapped();
+            ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || mapped.is_some_and(|ip| is_private(IpAddr::V4(ip)))
+        }
+    }
+}
