@@ -7,7 +7,8 @@
 //! Rules:
 //!
 //! 1. Structured fields decide before text does. Text is a last resort: short phrases, valid only
-//!    for the statuses they were seen with. Digits in free text decide nothing.
+//!    for the statuses they were seen with. Digits in free text decide nothing. What is left open
+//!    goes by the status; where that is missing, by a status among the members.
 //! 2. "No opinion" is a value: a provider that does not recognise a shape returns `None` and the
 //!    next one is asked. Some provider always answers.
 //! 3. A failure is an error status, a 200 whose body is an error, or the data of an event in a

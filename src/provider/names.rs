@@ -33,6 +33,8 @@ const NAMES: &[(Category, &[&str])] = &[
             "consumerinvalid",                   // Google
             "consumersuspended",                 // Google
             "iampermissiondenied",               // Google
+            "modeltermsrequired",                // Groq
+            "organizationrestricted",            // Groq
             "permission",                        // Anthropic, llama.cpp
             "permissiondenied",                  // Google, OpenAI
             "servicedisabled",                   // Google
@@ -104,6 +106,7 @@ const NAMES: &[(Category, &[&str])] = &[
             "insufficientg1creditsbalance", // Google
             "insufficientquota",            // OpenAI
             "insufficientuserquota",        // one-api
+            "limitexceeded",                // AWS API Gateway
             "paymentrequired",              // OpenRouter
             "quotaexhausted",               // Google
             "servicequotaexceeded",         // AWS

@@ -14,7 +14,7 @@ const LONG: &[u16] = &[400, 413, 422, 500];
 const NO_MODEL: &[u16] = &[400, 403, 404, 410, 422];
 const NOT_READY: &[u16] = &[400, 405, 424, 429, 500, 502, 503];
 const BUSY: &[u16] = &[429, 498, 500, 503, 529];
-const MONEY: &[u16] = &[400, 402, 403, 429, 500];
+const MONEY: &[u16] = &[400, 402, 403, 412, 429, 500];
 
 const ROWS: &[Row] = &[
     // Allowance and money.
@@ -32,6 +32,8 @@ const ROWS: &[Row] = &[
     Row(&["extra usage is required"], &[429], Category::QuotaExhausted), // Anthropic
     Row(&["budget has been exceeded"], MONEY, Category::QuotaExhausted), // LiteLLM
     Row(&["quota is not enough"], &[403, 429], Category::QuotaExhausted), // one-api
+    Row(&["not enough balance"], MONEY, Category::QuotaExhausted),   // Novita
+    Row(&["your specified api usage limits"], MONEY, Category::QuotaExhausted), // Anthropic
     Row(&["quota exceeded"], &[403], Category::QuotaExhausted),
     // The prompt is too long.
     Row(&["context length"], LONG, Category::ContextLengthExceeded), // OpenAI, vLLM, SGLang
@@ -57,6 +59,7 @@ const ROWS: &[Row] = &[
     Row(&["responsibleaipolicyviolation"], &[400, 403], Category::ContentFilter), // Azure
     Row(&["content filtering policy"], &[400, 403], Category::ContentFilter),  // Anthropic
     Row(&["our safety system"], &[400, 403], Category::ContentFilter),         // OpenAI
+    Row(&["content exists risk"], &[400], Category::ContentFilter),            // DeepSeek
     Row(&["inappropriate content"], &[400, 403], Category::ContentFilter),     // DashScope
     // Not yet, whatever the status says.
     Row(&["is not ready"], NOT_READY, Category::ModelNotReady), // Dynamo, KServe, Tenstorrent
@@ -70,11 +73,12 @@ const ROWS: &[Row] = &[
     Row(&["has no available versions"], NOT_READY, Category::ModelNotReady), // Triton
     Row(&["not at ready state"], NOT_READY, Category::ModelNotReady), // Triton
     Row(&["no attached inference engine"], NOT_READY, Category::ModelNotReady), // Triton
+    Row(&["scaling up from zero"], &[503], Category::ModelNotReady),
     Row(&["no running instances"], NOT_READY, Category::ModelNotReady), // GPUStack
-    Row(&["load is in cooldown"], NOT_READY, Category::ModelNotReady), // LocalAI
+    Row(&["load is in cooldown"], NOT_READY, Category::ModelNotReady),  // LocalAI
     Row(&["no workers available"], NOT_READY, Category::ModelNotReady), // Tenstorrent
-    Row(&["no prefill endpoints"], &[503], Category::ModelNotReady), // vLLM production stack
-    Row(&["no decode endpoints"], &[503], Category::ModelNotReady), // vLLM production stack
+    Row(&["no prefill endpoints"], &[503], Category::ModelNotReady),    // vLLM production stack
+    Row(&["no decode endpoints"], &[503], Category::ModelNotReady),     // vLLM production stack
     Row(&["model", "is temporarily unavailable"], &[503], Category::ModelNotReady), // the same
     // No such model; a route is none.
     Row(&["requested url"], &[404], Category::NotFound), // Apache, Flask, Sanic
@@ -82,6 +86,8 @@ const ROWS: &[Row] = &[
     Row(&["model=none"], &[400], Category::InvalidRequest), // LiteLLM
     Row(&["invalid model name"], NO_MODEL, Category::ModelNotFound), // LiteLLM
     Row(&["unknown model"], NO_MODEL, Category::ModelNotFound), // Triton
+    Row(&["model not exist"], NO_MODEL, Category::ModelNotFound), // DeepSeek
+    Row(&["model", "no longer available"], NO_MODEL, Category::ModelNotFound), // NIM, SambaNova
     Row(&["no such model"], NO_MODEL, Category::ModelNotFound), // Workers AI
     Row(&["model", "not found"], NO_MODEL, Category::ModelNotFound), // most
     Row(&["model", "does not exist"], NO_MODEL, Category::ModelNotFound), // OpenAI, vLLM
@@ -112,20 +118,25 @@ const ROWS: &[Row] = &[
     Row(&["error reading from remote server"], &[502], Category::Timeout), // Apache
     Row(&["upstream request timeout"], &[500, 502, 503], Category::Timeout), // Envoy
     Row(&["timeout on reading data"], &[500, 502, 503], Category::Timeout), // aiohttp
-    Row(&["upstream connect error"], &[503], Category::UpstreamError),    // Envoy
-    Row(&["upstream call failed"], &[503], Category::UpstreamError),      // agentgateway
-    Row(&["name resolution failed"], &[503], Category::UpstreamError),    // Kong
-    Row(&["apiconnectionerror"], &[503], Category::UpstreamError),        // LiteLLM
-    Row(&["[errno "], &[400, 404], Category::UpstreamError),              // mlx-lm
-    Row(&[" at row ", "column"], &[500], Category::InvalidRequest),       // llama.cpp: a template
+    Row(&["upstream connect error", "reset reason: overflow"], &[503], Category::Overloaded), // Envoy
+    Row(&["upstream connect error"], &[503], Category::UpstreamError), // Envoy
+    Row(&["upstream call failed"], &[503], Category::UpstreamError),   // agentgateway
+    Row(&["name resolution failed"], &[503], Category::UpstreamError), // Kong
+    Row(&["apiconnectionerror"], &[503], Category::UpstreamError),     // LiteLLM
+    Row(&["[errno "], &[400, 404], Category::UpstreamError),           // mlx-lm
+    Row(&[" at row ", "column"], &[500], Category::InvalidRequest),    // llama.cpp: a template
     // Credentials that come with another status.
     Row(&["incorrect api key"], &[400, 403], Category::Authentication), // xAI
     Row(&["api key", "leaked"], &[403], Category::Authentication),      // Google
+    // A region, a size.
+    Row(&["location is not supported"], &[400], Category::Permission), // Google
+    Row(&["payload size exceeds"], &[400], Category::RequestTooLarge), // Google
     // Features.
-    Row(&["end point doesn't support"], BAD, Category::Unsupported), // Triton
-    Row(&["model doesn't support"], BAD, Category::Unsupported),     // AWS
-    Row(&["please use /completions api"], &[404], Category::Unsupported), // Fireworks
-    Row(&["shard died"], BAD, Category::UpstreamError),              // TGI
+    Row(&["endpoints found that support"], &[404], Category::Unsupported), // OpenRouter
+    Row(&["end point doesn't support"], BAD, Category::Unsupported),       // Triton
+    Row(&["model doesn't support"], BAD, Category::Unsupported),           // AWS
+    Row(&["please use /completions api"], &[404], Category::Unsupported),  // Fireworks
+    Row(&["shard died"], BAD, Category::UpstreamError),                    // TGI
 ];
 
 /// What the words of a message mean in an answer of this status (0: none).

@@ -18,7 +18,11 @@ impl Provider for Text {
         if text.trim().is_empty() || is_binary(&text) {
             return None;
         }
-        let string = Json::of(failure.body()).string();
+        let json = Json::of(failure.body());
+        if json.is_object() && !json.members().any(|(_, member)| member.is_truthy()) {
+            return None;
+        }
+        let string = json.string();
         Some(Said::text(string.unwrap_or(text)).error(failure, self))
     }
 }
@@ -55,5 +59,9 @@ mod tests {
     fn what_cannot_be_read_is_left_to_the_status() {
         let error = answer(503, &[], "\u{1f}\u{fffd}\u{8}\0\0\0\u{fffd}\u{fffd}");
         assert_eq!((error.provider(), error.category()), (Some("unknown"), Category::Overloaded));
+        for body in ["{}", r#"{"error":null}"#, r#"{"error":{}}"#] {
+            let error = answer(503, &[], body);
+            assert_eq!(error.message(), "the upstream answered 503 Service Unavailable", "{body}");
+        }
     }
 }

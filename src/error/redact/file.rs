@@ -1,6 +1,6 @@
 //! Paths of files, and how they differ from paths of APIs.
 
-use super::{is_path, is_word, run};
+use super::{is_path, run};
 
 /// Where files live. `/models` is not among them: APIs have it too.
 const FILE_ROOTS: &[&str] = &[

@@ -1,6 +1,6 @@
 //! Private keys and stack traces: what begins with a known line and goes on.
 
-use super::{is_word, run};
+use super::run;
 
 /// A private key in PEM, to its end or the end of the text.
 pub(super) fn pem_len(text: &str) -> Option<usize> {
