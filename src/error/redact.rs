@@ -234,7 +234,7 @@ fn named_secret(word: &str, after: &str) -> Option<(usize, usize)> {
     } else {
         run(after, |b| matches!(b, b'"' | b'\'' | b':' | b' ' | b'=')).min(5)
     };
-    let value = value(&after[skipped..]);
+    let value = Some(value(&after[skipped..])).filter(|value| !value.contains("**"))?;
     let secret = if assigned { value.len() >= 6 } else { value.len() >= 8 && is_random(value) };
     (secret && after[..skipped].contains([':', '=', '%'])).then_some((skipped, value.len()))
 }
@@ -355,7 +355,7 @@ mod tests {
             ("panicked at src/main.rs:10:5: boom", "panicked at [redacted]: boom"),
             (
                 "Traceback (most recent call last): File \"/x/m.py\", line 94, in execute f() ValueError: bad role",
-                "[redacted]ValueError: bad role",
+                "[redacted] ValueError: bad role",
             ),
             ("x at a.b.C.run(C.java:12) at a.b.C.main(Native Method) end", "x [redacted] end"),
             ("TypeError: x at async Foo.bar (index.js:1:2)", "TypeError: x [redacted]"),
@@ -382,6 +382,7 @@ mod tests {
             "POST /v1/chat/completions, /api/chat, /openai/deployments/x/chat",
             "/v1/files/batch.json and /models/llama-3",
             "Incorrect API key provided: sk-inval**********6789.",
+            "Your api key: ****6789 is invalid",
             "in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)",
             "basic authentication, Bearer authentication",
             "max_tokens=100, key=None, token: none",

@@ -50,7 +50,7 @@ fn python_trace_len(text: &str) -> usize {
     for word in text[start..].split_inclusive(char::is_whitespace) {
         let name = word.trim_end().strip_suffix(':').unwrap_or_default();
         if ["Error", "Exception", "Interrupt", "Exit"].iter().any(|ending| name.ends_with(ending)) {
-            return at;
+            return text[..at].trim_end().len();
         }
         at += word.len();
     }
