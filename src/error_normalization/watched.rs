@@ -112,7 +112,18 @@ where
             return Poll::Ready(Opening::Open);
         }
         loop {
-            let Poll::Ready(next) = self.as_mut().poll_next(cx) else { break };
+            let Poll::Ready(next) = self.as_mut().poll_next(cx) else {
+                let now = Instant::now();
+                let begun = self.stream.progress().events() > 0;
+                let within = if begun { within.min(PROMOTE_AFTER_PREAMBLE) } else { within };
+                let release = later(*since.get_or_insert(now), within);
+                let stall = self.stall.as_ref().map_or(release, |stall| stall.deadline);
+                ready!(self.as_mut().poll_timer(cx, release.min(stall)));
+                if release <= stall {
+                    return Poll::Ready(Opening::Open);
+                }
+                continue;
+            };
             let mut this = self.as_mut().project();
             match next {
                 Next::Forward(events) => this.queue.push_back(events),
@@ -134,12 +145,6 @@ where
                 return Poll::Ready(Opening::Open);
             }
         }
-        let now = Instant::now();
-        let since = *since.get_or_insert(now);
-        let preamble = self.stream.progress().events() > 0;
-        let within = if preamble { within.min(PROMOTE_AFTER_PREAMBLE) } else { within };
-        ready!(self.poll_timer(cx, since + within));
-        Poll::Ready(Opening::Open)
     }
 
     /// The next thing the stream does. Held-back halves of events cost no extra poll.

@@ -1,5 +1,7 @@
 //! All integration tests, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "clippy allows it in test functions, not in their helpers")]
+
 mod answers;
 mod contract;
 mod corpus;

@@ -57,7 +57,7 @@ async fn a_healthy_stream_is_the_same_frames_with_its_trailers() {
     let texts: Vec<_> = out.iter().filter_map(|frame| frame.data_ref()).collect();
     assert_eq!(texts, frames, "frame by frame");
     assert_eq!(out.last().unwrap().trailers_ref(), Some(&trailers));
-    let mut names: Vec<_> = head.headers.keys().map(|name| name.as_str()).collect();
+    let mut names: Vec<_> = head.headers.keys().map(http::HeaderName::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["content-type", "x-request-id"]);
     assert!(head.extensions.get::<InferenceError>().is_none());
@@ -200,6 +200,14 @@ async fn the_first_event_may_take_longer_than_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stall_while_the_head_waits_becomes_a_real_status() {
+    let layer = layer().first_event_timeout(Duration::from_secs(1));
+    let start = tokio::time::Instant::now();
+    let (head, _) = text(answer(&layer, CHAT, stream(Script::new([Step::Silence]))).await).await;
+    assert_eq!((start.elapsed(), head.status.as_u16()), (Duration::from_secs(1), 504));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_head_waits_for_meaning_only_so_long() {
     let waits = |body: Script| async {
         let start = tokio::time::Instant::now();
@@ -263,13 +271,12 @@ async fn the_observer_hears_each_end_once() {
         let heard = Heard::default();
         let layer = layer().observe(heard.clone()).idle_timeout(Duration::from_secs(1));
         let answer = answer(&layer, CHAT, stream(body)).await;
-        let mut body = std::pin::pin!(answer.into_body());
+        let mut body = Box::pin(answer.into_body());
         for _ in 0..polls {
             let _ = http_body_util::BodyExt::frame(&mut body.as_mut()).await;
         }
         drop(body);
-        let heard = heard.0.lock().unwrap().clone();
-        heard
+        heard.0.lock().unwrap().clone()
     };
     assert_eq!(run(Script::frames([TEXT, STOP, DONE]), 9).await, ["Completed"]);
     assert_eq!(run(Script::frames([TEXT, ERROR]), 9).await, ["upstream_error", "Failed"]);

@@ -19,6 +19,8 @@ use tower_inference::{
 
 type Body = BoxBody<Bytes, Infallible>;
 
+const CHAT: &str = "/v1/chat/completions";
+
 const EVENTS: [&str; 4] = [
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n",
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi \\\"error\\\":1\"}}]}\n\n",
@@ -125,7 +127,6 @@ async fn healthy_answers_are_the_same_with_and_without_the_layers() {
         .service_fn(upstream);
     let bare = serve(service_fn(upstream)).await;
     let layered = serve(layered).await;
-    const CHAT: &str = "/v1/chat/completions";
     for version in [Version::HTTP_11, Version::HTTP_2] {
         for (path, case) in [
             (CHAT, "json"),
