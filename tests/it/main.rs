@@ -7,5 +7,7 @@ mod contract;
 mod corpus;
 mod round_trip;
 mod script;
+mod seeds;
 mod streams;
+mod support;
 mod transport;
