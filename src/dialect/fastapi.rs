@@ -1,8 +1,8 @@
 //! FastAPI's `{"detail": text}`, as the servers of Tenstorrent write it.
 //!
 //! Their clients and CI match on the texts that stand for "not ready", which depend on where the
-//! request was stopped: the routes that may stream check before they begin, the others find out when
-//! they queue the work. No member of ours is added.
+//! request was stopped: the routes that stream or create a job check before they begin, the others
+//! find out when they queue the work. No member of ours is added.
 
 use super::{Dialect, OpenAi, Operation, Seen, View, json};
 use crate::error::{Category, Origin};
@@ -12,9 +12,9 @@ use serde::Serialize;
 ///
 /// | operation | [label](View::label) | text |
 /// |---|---|---|
-/// | chat, completions, responses, messages, speech, transcription | any | `Model is not ready` |
-/// | other | `incomplete`, `failed` | `Service unavailable: No workers available.` |
-/// | other | other | `Model is not ready: warming up` |
+/// | embeddings, images | `incomplete`, `failed` | `Service unavailable: No workers available.` |
+/// | embeddings, images | other | `Model is not ready: warming up` |
+/// | all others, also routes that create jobs | any | `Model is not ready` |
 ///
 /// Mid-stream it is the error event of the API that was asked, OpenAI's if none was recognised: its
 /// clients are the SDKs of those, and `detail` tells them nothing.
@@ -47,19 +47,10 @@ fn not_ready(view: &View<'_>) -> Option<&'static str> {
     if view.category() != Category::ModelNotReady || view.origin() != Origin::Readiness {
         return None;
     }
-    Some(match (view.operation(), view.label()) {
-        (
-            Some(
-                Operation::Chat
-                | Operation::Completions
-                | Operation::Responses
-                | Operation::Messages
-                | Operation::Speech
-                | Operation::Transcription,
-            ),
-            _,
-        ) => "Model is not ready",
-        (_, Some("incomplete" | "failed")) => "Service unavailable: No workers available.",
+    let queued = matches!(view.operation(), Some(Operation::Embeddings | Operation::Images));
+    Some(match view.label() {
+        _ if !queued => "Model is not ready",
+        Some("incomplete" | "failed") => "Service unavailable: No workers available.",
         _ => "Model is not ready: warming up",
     })
 }
@@ -91,9 +82,9 @@ mod tests {
             (Some(Operation::Transcription), "starting", check),
             (Some(Operation::Embeddings), "starting", warming),
             (Some(Operation::Images), "draining", warming),
-            (None, "starting", warming),
-            (None, "", warming),
-            (None, "incomplete", no_workers),
+            (None, "starting", check),
+            (None, "incomplete", check),
+            (Some(Operation::Embeddings), "", warming),
             (Some(Operation::Images), "failed", no_workers),
         ];
         for (operation, label, text) in table {

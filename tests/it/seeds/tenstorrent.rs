@@ -4,7 +4,12 @@ use crate::support::{always, json, post, send, stack, stack_in, untouched};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use tower_inference::{Category, ReadyFlag, dialect, readiness::State};
+use tower::Layer;
+use tower_inference::{
+    Category, ErrorNormalizationLayer, ReadyFlag,
+    dialect::{self, Disclosure, StatusPolicy},
+    readiness::State,
+};
 
 const CHECK: &str = r#"{"detail":"Model is not ready"}"#;
 const WARMING: &str = r#"{"detail":"Model is not ready: warming up"}"#;
@@ -110,10 +115,21 @@ async fn assert_status_is_kept(status: u16, body: &'static str) {
 
 // T4 T5
 #[tokio::test]
-#[ignore = "a full queue is overloaded, and that keeps no 429"]
-async fn a_full_queue_stays_429() {
+async fn a_full_queue_keeps_its_429_where_the_status_is_the_providers() {
     for body in [QUEUE_FULL, BUSY] {
-        assert_status_is_kept(429, body).await;
+        let exact = ErrorNormalizationLayer::new()
+            .dialect(dialect::Detail)
+            .disclosure(Disclosure::default().status(StatusPolicy::Provider))
+            .layer(always(move || json(429, body)));
+        let answer = send(&exact, post(CHECKED[0], "{}")).await;
+        assert_eq!((answer.status().as_u16(), answer.text()), (429, body));
+
+        // To all other clients a full queue is what it is: no capacity, try again.
+        let default = send(&stack(ready(), always(move || json(429, body))), post(CHECKED[0], "{}"));
+        let default = default.await;
+        assert_eq!(default.status(), 503);
+        assert_eq!(default.error().category(), Category::Overloaded);
+        assert_eq!(default.header("x-should-retry"), "true");
     }
 }
 
@@ -169,7 +185,6 @@ async fn routes_that_may_stream_check_before_they_begin() {
 
 // T7 T8
 #[tokio::test]
-#[ignore = "the dialect knows no routes for videos and fine-tuning"]
 async fn routes_that_create_jobs_check_before_they_begin() {
     let service = stack_in(dialect::Detail, warming(), untouched());
     for path in JOBS {
