@@ -79,10 +79,16 @@ impl<'a> Failure<'a> {
         self.status.map_or(0, |status| status.as_u16())
     }
 
-    /// The text of a header.
+    /// The text of a header; `None` if it holds anything but visible ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.headers?.get(name)?.to_str().ok()
+    }
+
+    /// The text of a header that may be more than ASCII; whatever is no character becomes U+FFFD.
+    #[must_use]
+    pub fn header_text(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.headers?.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
     }
 
     /// The bytes of the body or event.

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 /// Reads the title of a page, and the sentence under its first heading.
 ///
 /// What comes after a `<hr>` is the server's name and version, and is left out. A page with a
-/// success status is none of an inference API: [`Category::Unknown`], since it may as well be a
-/// login form as an outage.
+/// success status is an [upstream error](Category::UpstreamError) that is not worth retrying by
+/// itself: it may as well be a login form as an outage.
 #[derive(Clone, Copy, Debug)]
 pub struct Html;
 
@@ -32,7 +32,8 @@ impl Provider for Html {
         }
         let mut said = Said::text(message(&page, &lower));
         if failure.code() == 0 {
-            said.category = Some(Category::Unknown);
+            said.category = Some(Category::UpstreamError);
+            said.retryable = Some(false);
         }
         Some(said.error(failure, self))
     }
@@ -102,7 +103,7 @@ mod tests {
             (502, "<html>\r\n<head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center><hr><center>nginx/1.22.1</center>", Category::UpstreamError, "502 Bad Gateway"),
             (503, "<html><body><h1>503 Service Unavailable</h1>\nNo server is available.\n</body></html>", Category::Overloaded, "503 Service Unavailable: No server is available."),
             (404, "<!DOCTYPE html><title>A &amp; B</title><h1>x</h1><p>&lt;gone&gt;</p>", Category::NotFound, "A & B: <gone>"),
-            (200, "<html>login</html>", Category::Unknown, "login"),
+            (200, "<html>login</html>", Category::UpstreamError, "login"),
             (404, "<?xml version=\"1.0\"?><html><title>404</title></html>", Category::NotFound, "404"),
         ];
         for (status, page, category, message) in table {

@@ -21,7 +21,8 @@ impl Provider for Mofa {
     }
 
     fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
-        let reason = failure.header("x-mofa-backend")?.strip_prefix("rejected(")?;
+        let backend = failure.header_text("x-mofa-backend")?;
+        let reason = backend.strip_prefix("rejected(")?;
         // One parenthesis only: reasons end with one of their own.
         let reason = reason.strip_suffix(')').unwrap_or(reason);
         let message = match failure.status() {

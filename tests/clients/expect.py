@@ -56,10 +56,11 @@ class Failure:
     message: str | None = None
     retry_after: int | None = None
     upstream_headers: bool = False
+    worth_retrying: bool = True
 
     @property
     def retryable(self):
-        return self.category not in ("authentication", "model_not_found")
+        return self.worth_retrying and self.category not in ("authentication", "model_not_found")
 
 
 def refusal(status, category):
@@ -103,7 +104,7 @@ STREAMS = ANY | {
     "stall_3": Failure(None, "timeout", "stream"),
 }
 WHOLES = ANY | {
-    "200_html": Failure(502, "upstream_error", None),
+    "200_html": Failure(502, "upstream_error", None, worth_retrying=False),
     "empty": Failure(502, "upstream_error", None),
     "rst": Failure(502, "upstream_error", None),
     "fin": Failure(502, "upstream_error", None),

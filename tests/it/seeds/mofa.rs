@@ -198,7 +198,6 @@ async fn a_refusal_with_a_reason_beyond_ascii_is_answered() {
 
 // M4 M6
 #[tokio::test]
-#[ignore = "a provider reads no header beyond ASCII"]
 async fn a_success_with_a_reason_beyond_ascii_is_a_rejection() {
     assert_reason_beyond_ascii_is_shown(200).await;
 }
