@@ -41,10 +41,11 @@ mod operation;
 mod progress;
 mod view;
 
+use self::view::Extensions;
 pub use self::{
     client::Client,
     operation::Operation,
-    view::{Disclosure, Extensions, ProviderContext, StatusPolicy, View},
+    view::{Disclosure, ProviderContext, StatusPolicy, View},
 };
 pub(crate) use self::{client::is_grpc, progress::Progress};
 

@@ -209,9 +209,26 @@ impl<'a> View<'a> {
         self.is_retryable() && soon
     }
 
-    /// The members that every answer carries inside the dialect's error object.
+    /// The members that every answer carries inside the dialect's error object, as the text of a JSON
+    /// object: what a dialect of your own adds to its own members.
+    ///
+    /// ```
+    /// use tower_inference::{Category, InferenceError, dialect::{Disclosure, View}};
+    ///
+    /// let error = InferenceError::new(Category::Timeout, "too late");
+    /// let disclosure = Disclosure::default();
+    /// assert_eq!(
+    ///     View::of(&error, None, &disclosure).extension_members(),
+    ///     r#"{"category":"timeout","retryable":true,"provider_status":null,"model":null,"origin":"upstream"}"#,
+    /// );
+    /// ```
     #[must_use]
-    pub fn extensions(&self) -> Extensions<'_> {
+    pub fn extension_members(&self) -> String {
+        String::from_utf8_lossy(&super::json(&self.extensions())).into_owned()
+    }
+
+    /// The same, to be flattened.
+    pub(super) fn extensions(&self) -> Extensions<'_> {
         Extensions {
             category: self.category().as_str(),
             retryable: self.is_retryable(),
@@ -250,7 +267,7 @@ impl<'a> View<'a> {
 ///
 /// Checked harmless on the SDKs of OpenAI, Anthropic, Google, Mistral, Cohere and Hugging Face.
 #[derive(Clone, Debug, Serialize)]
-pub struct Extensions<'a> {
+pub(super) struct Extensions<'a> {
     category: &'static str,
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
