@@ -125,8 +125,8 @@ async fn a_full_queue_keeps_its_429_where_the_status_is_the_providers() {
         assert_eq!((answer.status().as_u16(), answer.text()), (429, body));
 
         // To all other clients a full queue is what it is: no capacity, try again.
-        let default = send(&stack(ready(), always(move || json(429, body))), post(CHECKED[0], "{}"));
-        let default = default.await;
+        let default = stack(ready(), always(move || json(429, body)));
+        let default = send(&default, post(CHECKED[0], "{}")).await;
         assert_eq!(default.status(), 503);
         assert_eq!(default.error().category(), Category::Overloaded);
         assert_eq!(default.header("x-should-retry"), "true");
