@@ -5,9 +5,11 @@
 mod answers;
 mod contract;
 mod corpus;
+mod layering;
 mod round_trip;
 mod script;
 mod seeds;
 mod streams;
 mod support;
+mod surface;
 mod transport;

@@ -42,7 +42,6 @@ fn values_go_anywhere() {
     is_shared::<dialect::Seen<'_>>();
     is_shared::<dialect::StatusPolicy>();
     is_shared::<dialect::View<'_>>();
-    is_plain::<dialect::Extensions<'_>>();
     is_plain::<Box<dyn dialect::Dialect>>();
     is_shared::<endpoints::Endpoint>();
     is_shared::<Category>();
