@@ -61,3 +61,7 @@ pub use self::{
     model_name::{ModelName, ModelNameLayer, RequestBody},
     readiness::{ModelRegistry, Readiness, ReadinessLayer, ReadinessProbe, ReadyFlag, probe_fn},
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
