@@ -1,6 +1,6 @@
 //! One state for the whole process.
 
-use super::{NotReady, ReadinessProbe, State, Verdict, state::StateCell};
+use super::{InFlight, NotReady, ReadinessProbe, Reporter, State, Verdict, Wake, state::StateCell};
 use crate::head::RequestHead;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -20,9 +20,18 @@ use tokio::time::Instant;
 pub struct ReadyFlag(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     origin: Instant,
     state: StateCell,
+    wake: Wake,
+    in_flight: InFlight,
+}
+
+impl Inner {
+    pub(super) fn report(&self, state: State, valid_for: Option<Duration>) {
+        self.state.report(state, valid_for, self.origin.elapsed());
+        self.wake.wake();
+    }
 }
 
 impl ReadyFlag {
@@ -42,12 +51,20 @@ impl ReadyFlag {
         Self(Arc::new(Inner {
             origin: Instant::now(),
             state: StateCell::new(state, Duration::ZERO),
+            wake: Wake::new(),
+            in_flight: InFlight::new(),
         }))
     }
 
     /// Changes the state; the next request sees it.
     pub fn set(&self, state: State) {
-        self.0.state.store(state, self.0.origin.elapsed());
+        self.0.report(state, None);
+    }
+
+    /// Where a [driver](super::Reporter) reports what it finds out.
+    #[must_use]
+    pub fn reporter(&self) -> Reporter {
+        Reporter::flag(&self.0)
     }
 
     /// The state.
@@ -65,14 +82,22 @@ impl Default for ReadyFlag {
 
 impl ReadinessProbe for ReadyFlag {
     fn closed(&self) -> Option<NotReady> {
-        (!self.0.state.is_ready())
-            .then(|| self.state())
-            .filter(|s| !s.is_ready())
-            .map(NotReady::new)
+        if self.0.state.is_ready(|| self.0.origin.elapsed()) {
+            return None;
+        }
+        Some(self.state()).filter(|state| !state.is_ready()).map(NotReady::new)
     }
 
     fn check(&self, _: RequestHead<'_>) -> Verdict {
         self.closed().into()
+    }
+
+    fn watch(&self) -> Option<Wake> {
+        Some(self.0.wake.clone())
+    }
+
+    fn in_flight(&self) -> Option<InFlight> {
+        Some(self.0.in_flight.clone())
     }
 }
 

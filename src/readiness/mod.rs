@@ -56,21 +56,27 @@
 
 mod flag;
 mod future;
+mod in_flight;
 mod layer;
 mod not_ready;
 mod probe;
 mod registry;
+mod reporter;
 mod service;
 mod state;
+mod wake;
 
 pub(crate) use self::not_ready::unknown_model;
 pub use self::{
     flag::ReadyFlag,
     future::ResponseFuture,
+    in_flight::InFlight,
     layer::ReadinessLayer,
     not_ready::NotReady,
     probe::{ProbeFn, ReadinessProbe, Verdict, probe_fn},
     registry::{ModelRegistry, Snapshot, UnknownModel},
+    reporter::Reporter,
     service::Readiness,
     state::State,
+    wake::Wake,
 };

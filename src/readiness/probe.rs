@@ -1,6 +1,6 @@
 //! Anything that can say, without waiting, whether a request is servable now.
 
-use super::{NotReady, State};
+use super::{InFlight, NotReady, State, Wake};
 use crate::head::RequestHead;
 use std::sync::{
     Arc,
@@ -21,6 +21,18 @@ pub trait ReadinessProbe {
 
     /// Whether this request can be served. Includes what [`closed`](Self::closed) says.
     fn check(&self, head: RequestHead<'_>) -> Verdict;
+
+    /// The bell that is rung whenever the answers above may have changed. Default: none, then held
+    /// requests ask again every so often.
+    fn watch(&self) -> Option<Wake> {
+        None
+    }
+
+    /// The counter of the requests that the gate lets pass, for whoever drains. Default: none, then
+    /// they are not counted.
+    fn in_flight(&self) -> Option<InFlight> {
+        None
+    }
 }
 
 /// Whether a request can be served.
@@ -48,6 +60,14 @@ impl<P: ReadinessProbe + ?Sized> ReadinessProbe for Arc<P> {
 
     fn check(&self, head: RequestHead<'_>) -> Verdict {
         (**self).check(head)
+    }
+
+    fn watch(&self) -> Option<Wake> {
+        (**self).watch()
+    }
+
+    fn in_flight(&self) -> Option<InFlight> {
+        (**self).in_flight()
     }
 }
 

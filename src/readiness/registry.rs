@@ -1,6 +1,6 @@
 //! Which models there are, and whether each can serve.
 
-use super::{NotReady, ReadinessProbe, State, Verdict, state::StateCell};
+use super::{InFlight, NotReady, ReadinessProbe, Reporter, State, Verdict, Wake, state::StateCell};
 use crate::head::RequestHead;
 use arc_swap::ArcSwap;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -53,9 +53,11 @@ pub enum UnknownModel {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     origin: Instant,
     process: StateCell,
+    wake: Wake,
+    in_flight: InFlight,
     /// Swapped when a model is added or removed; a change of state is one store into a cell.
     models: ArcSwap<Models>,
 }
@@ -70,6 +72,8 @@ impl ModelRegistry {
             shared: Arc::new(Shared {
                 origin: Instant::now(),
                 process: StateCell::new(State::Ready, Duration::ZERO),
+                wake: Wake::new(),
+                in_flight: InFlight::new(),
                 models: ArcSwap::default(),
             }),
             unknown: UnknownModel::default(),
@@ -85,18 +89,19 @@ impl ModelRegistry {
 
     /// Sets the state of a model, which is added if it is new.
     pub fn set(&self, model: &str, state: State) {
-        let now = self.shared.origin.elapsed();
-        if let Some(cell) = self.shared.models.load().get(model) {
-            cell.store(state, now);
-            return;
-        }
-        let (name, cell) = (Arc::<str>::from(model), Arc::new(StateCell::new(state, now)));
-        self.shared.models.rcu(|models| {
-            let mut models = Models::clone(models);
-            // Somebody may have been faster: then theirs is the cell that others hold.
-            models.entry(Arc::clone(&name)).or_insert_with(|| Arc::clone(&cell)).store(state, now);
-            models
-        });
+        self.shared.report(Some(model), state, None);
+    }
+
+    /// Where a driver reports what it finds out about a model.
+    #[must_use]
+    pub fn reporter(&self, model: &str) -> Reporter {
+        Reporter::model(&self.shared, model)
+    }
+
+    /// Where a driver reports what it finds out about the process as a whole.
+    #[must_use]
+    pub fn process_reporter(&self) -> Reporter {
+        Reporter::process(&self.shared)
     }
 
     /// Removes a model; returns whether it was there.
@@ -111,7 +116,7 @@ impl ModelRegistry {
 
     /// Sets the state of the process as a whole.
     pub fn set_process(&self, state: State) {
-        self.shared.process.store(state, self.shared.origin.elapsed());
+        self.shared.report(None, state, None);
     }
 
     /// Refuses new requests from now on, with 503; those under way are not touched.
@@ -138,6 +143,34 @@ impl ModelRegistry {
     }
 }
 
+impl Shared {
+    /// Sets the state of a model, or of the process.
+    pub(super) fn report(&self, model: Option<&str>, state: State, valid_for: Option<Duration>) {
+        let now = self.origin.elapsed();
+        match model {
+            Some(model) => self.cell(model).report(state, valid_for, now),
+            None => self.process.report(state, valid_for, now),
+        }
+        self.wake.wake();
+    }
+
+    /// The cell of a model, which is added if it is new.
+    fn cell(&self, model: &str) -> Arc<StateCell> {
+        if let Some(cell) = self.models.load().get(model) {
+            return Arc::clone(cell);
+        }
+        let name = Arc::<str>::from(model);
+        let mut cell = Arc::new(StateCell::new(State::starting(), Duration::ZERO));
+        self.models.rcu(|models| {
+            let mut models = Models::clone(models);
+            // Somebody may have been faster: then theirs is the cell that others hold.
+            cell = Arc::clone(models.entry(Arc::clone(&name)).or_insert_with(|| Arc::clone(&cell)));
+            models
+        });
+        cell
+    }
+}
+
 impl Default for ModelRegistry {
     fn default() -> Self {
         Self::new()
@@ -146,11 +179,12 @@ impl Default for ModelRegistry {
 
 impl ReadinessProbe for ModelRegistry {
     fn closed(&self) -> Option<NotReady> {
+        let now = || self.shared.origin.elapsed();
         let process = &self.shared.process;
-        (!process.is_ready())
-            .then(|| process.load(self.shared.origin.elapsed()))
-            .filter(|state| !state.is_ready())
-            .map(NotReady::new)
+        if process.is_ready(now) {
+            return None;
+        }
+        Some(process.load(now())).filter(|state| !state.is_ready()).map(NotReady::new)
     }
 
     fn check(&self, head: RequestHead<'_>) -> Verdict {
@@ -160,7 +194,7 @@ impl ReadinessProbe for ModelRegistry {
         let Some(model) = head.model() else { return Verdict::Ready };
         let models = self.shared.models.load();
         match (models.get(model), self.unknown) {
-            (Some(cell), _) if cell.is_ready() => Verdict::Ready,
+            (Some(cell), _) if cell.is_ready(|| self.shared.origin.elapsed()) => Verdict::Ready,
             (Some(cell), _) => match cell.load(self.shared.origin.elapsed()) {
                 State::Ready => Verdict::Ready,
                 state => Verdict::NotReady(NotReady::new(state).for_model(model)),
@@ -168,6 +202,14 @@ impl ReadinessProbe for ModelRegistry {
             (None, UnknownModel::Pass) => Verdict::Ready,
             (None, UnknownModel::NotFound) => Verdict::UnknownModel,
         }
+    }
+
+    fn watch(&self) -> Option<Wake> {
+        Some(self.shared.wake.clone())
+    }
+
+    fn in_flight(&self) -> Option<InFlight> {
+        Some(self.shared.in_flight.clone())
     }
 }
 

@@ -50,8 +50,9 @@ impl State {
     }
 }
 
-/// A state in one atomic word: which one in the low three bits, and above them, for `Starting`, the
-/// millisecond at which it will be over (0: unknown), counted from an origin that the owner keeps.
+/// A state in one atomic word: which one in the low three bits, and above them a millisecond, counted
+/// from an origin that the owner keeps. For `Starting` it is when that will be over (0: unknown). For
+/// a `Ready` that somebody must confirm it is until when it counts.
 #[derive(Debug)]
 pub(super) struct StateCell(AtomicU64);
 
@@ -60,6 +61,7 @@ const STARTING: u64 = 1;
 const INCOMPLETE: u64 = 2;
 const DRAINING: u64 = 3;
 const FAILED: u64 = 4;
+const READY_UNTIL: u64 = 5;
 const KIND: u64 = 0b111;
 
 impl StateCell {
@@ -67,13 +69,23 @@ impl StateCell {
         Self(AtomicU64::new(pack(state, now)))
     }
 
-    pub(super) fn store(&self, state: State, now: Duration) {
-        self.0.store(pack(state, now), Ordering::Release);
+    /// Stores a state. `Ready` counts only for `valid_for`, if that is given: unless it is stored again
+    /// by then, it reads as failed.
+    pub(super) fn report(&self, state: State, valid_for: Option<Duration>, now: Duration) {
+        let word = match (state, valid_for) {
+            (State::Ready, Some(valid_for)) => {
+                millis(now.saturating_add(valid_for)) << 3 | READY_UNTIL
+            }
+            _ => pack(state, now),
+        };
+        self.0.store(word, Ordering::Release);
     }
 
-    /// One load: all that a request to a ready model costs here.
-    pub(super) fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire) == READY
+    /// One load, all that a request to a ready model costs here; `now` is asked for only where a
+    /// state must be confirmed.
+    pub(super) fn is_ready(&self, now: impl FnOnce() -> Duration) -> bool {
+        let word = self.0.load(Ordering::Acquire);
+        word == READY || (word & KIND == READY_UNTIL && millis(now()) <= word >> 3)
     }
 
     pub(super) fn load(&self, now: Duration) -> State {
@@ -82,7 +94,8 @@ impl StateCell {
             READY => State::Ready,
             INCOMPLETE => State::Incomplete,
             DRAINING => State::Draining,
-            FAILED => State::Failed,
+            READY_UNTIL if millis(now) <= word >> 3 => State::Ready,
+            FAILED | READY_UNTIL => State::Failed,
             _ => {
                 let end = word >> 3;
                 let left = Duration::from_millis(end).saturating_sub(now);
@@ -100,10 +113,14 @@ fn pack(state: State, now: Duration) -> u64 {
         State::Failed => FAILED,
         State::Starting { eta: None } => STARTING,
         State::Starting { eta: Some(eta) } => {
-            let end = u64::try_from(now.saturating_add(eta).as_millis()).unwrap_or(u64::MAX);
-            end.clamp(1, u64::MAX >> 3) << 3 | STARTING
+            millis(now.saturating_add(eta)).max(1) << 3 | STARTING
         }
     }
+}
+
+/// Whole milliseconds, as many as fit above the three bits.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(u64::MAX >> 3)
 }
 
 #[cfg(test)]
@@ -124,7 +141,7 @@ mod tests {
         ] {
             let cell = StateCell::new(state, SECOND);
             assert_eq!(cell.load(SECOND), state);
-            assert_eq!(cell.is_ready(), state.is_ready());
+            assert_eq!(cell.is_ready(|| SECOND), state.is_ready());
         }
     }
 
@@ -133,6 +150,16 @@ mod tests {
         let cell = StateCell::new(State::Starting { eta: Some(3 * SECOND) }, SECOND);
         assert_eq!(cell.load(2 * SECOND), State::Starting { eta: Some(2 * SECOND) });
         assert_eq!(cell.load(9 * SECOND), State::Starting { eta: Some(Duration::ZERO) });
+    }
+
+    #[test]
+    fn a_state_that_nobody_confirms_runs_out() {
+        let cell = StateCell::new(State::starting(), SECOND);
+        cell.report(State::Ready, Some(2 * SECOND), SECOND);
+        assert!(cell.is_ready(|| 3 * SECOND));
+        assert_eq!(cell.load(3 * SECOND), State::Ready);
+        assert!(!cell.is_ready(|| 4 * SECOND));
+        assert_eq!(cell.load(4 * SECOND), State::Failed);
     }
 
     #[test]
