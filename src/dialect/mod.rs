@@ -47,7 +47,7 @@ pub use self::{
     operation::Operation,
     view::{Disclosure, ProviderContext, StatusPolicy, View},
 };
-pub(crate) use self::{client::is_grpc, progress::Progress};
+pub(crate) use self::{client::is_grpc, operation::Framing, progress::Progress};
 
 use http::{StatusCode, response};
 use std::fmt;
@@ -81,6 +81,12 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         let _ = seen;
         data_event(None, &self.body(view))
     }
+
+    /// Whether the body fails after the last word, because no event makes clients raise. Default: no:
+    /// a clean end, since some clients otherwise show a transport error instead of the event.
+    fn fails_after_last_word(&self) -> bool {
+        false
+    }
 }
 
 /// What [`named`] finds can be set wherever a dialect can.
@@ -103,6 +109,10 @@ impl<D: Dialect + ?Sized> Dialect for &D {
 
     fn last_word(&self, view: &View<'_>, seen: &Seen<'_>) -> Vec<u8> {
         (**self).last_word(view, seen)
+    }
+
+    fn fails_after_last_word(&self) -> bool {
+        (**self).fails_after_last_word()
     }
 }
 
@@ -129,6 +139,9 @@ dialects! {
     openai => OpenAi,
     responses => Responses,
     anthropic => Anthropic,
+    gemini => Gemini,
+    ollama => Ollama,
+    cohere => Cohere,
     problem => Problem,
     grpc => Grpc,
     openai_flat => OpenAiFlat,
@@ -246,6 +259,10 @@ mod tests {
 
     /// Names and data of the events of a stream that must hold nothing but whole events.
     pub(super) fn events(stream: &str) -> Vec<(Option<String>, Value)> {
+        if stream.starts_with('{') {
+            let lines = stream.strip_suffix('\n').expect("the line is whole").lines();
+            return lines.map(|line| (None, serde_json::from_str(line).unwrap())).collect();
+        }
         let (mut blocks, mut events, mut rest) = (Blocks::new(), Vec::new(), stream.as_bytes());
         while let Some(end) = blocks.next_end(rest) {
             let event = Event::of(&rest[..end]);
@@ -280,12 +297,24 @@ mod tests {
     /// The objects with a message in a JSON value.
     fn error_objects(value: &Value) -> Vec<&Value> {
         let nested = ["error", "response"].iter().flat_map(|key| error_objects_of(value.get(key)));
-        let own = value.get("message").or_else(|| value.get("detail")).map(|_| value);
+        let own = message(value).map(|_| value);
         own.into_iter().chain(nested).collect()
     }
 
     fn error_objects_of(value: Option<&Value>) -> Vec<&Value> {
         value.map(error_objects).unwrap_or_default()
+    }
+
+    /// The sentence of an object, under whatever name.
+    fn message(object: &Value) -> Option<&str> {
+        let names = ["message", "detail", "error"];
+        let end = object.get("delta").and_then(|delta| delta.get("error"));
+        names.iter().find_map(|name| object.get(name)?.as_str()).or_else(|| end?.as_str())
+    }
+
+    /// Where the members of a dialect's error stand.
+    fn object_of(value: &Value) -> &Value {
+        value.get("error").filter(|error| error.is_object()).unwrap_or(value)
     }
 
     #[test]
@@ -345,7 +374,7 @@ mod tests {
             for error in [error, full(Category::Timeout)] {
                 let has_all = error.retry_after().is_some();
                 let value: Value = serde_json::from_str(&body(dialect, &error, None)).unwrap();
-                let object = value.get("error").unwrap_or(&value);
+                let object = object_of(&value);
                 for member in members {
                     assert_eq!(object.get(member).is_some(), !exact, "{} {member}", dialect.name());
                 }
@@ -374,9 +403,8 @@ mod tests {
                 assert_eq!(lines(&word), lines(&plain), "{} {c:?}", dialect.name());
                 let events = events(&word);
                 assert_eq!(events.len(), count, "{} {c:?}", dialect.name());
-                let object = events[0].1.get("error").unwrap_or(&events[0].1);
-                let text = object.get("message").or_else(|| object.get("detail")).unwrap();
-                assert_eq!(text, &format!("a{c}b"), "{}", dialect.name());
+                let text = message(object_of(&events[0].1)).unwrap();
+                assert_eq!(text, format!("a{c}b"), "{}", dialect.name());
             }
         }
     }
@@ -388,13 +416,14 @@ mod tests {
     }
 
     #[test]
-    fn only_anthropic_and_responses_name_their_events() {
+    fn events_have_names_only_where_clients_need_them() {
         let error = InferenceError::new(Category::Overloaded, "full").with_origin(Origin::Stream);
         for dialect in every_dialect_but_grpc() {
             let word = last_word(dialect, &error, None, &Seen::default());
             let names: Vec<_> = events(&word).into_iter().map(|(name, _)| name).collect();
             let expected: &[Option<&str>] = match dialect.name() {
                 "anthropic" => &[Some("error")],
+                "cohere" => &[Some("message-end")],
                 "responses" => &[Some("error"), Some("response.failed")],
                 _ => &[None],
             };

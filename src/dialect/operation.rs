@@ -28,6 +28,34 @@ pub enum Operation {
     Messages,
     /// Anthropic `messages/count_tokens` and `messages/batches`: never a stream.
     MessageTools,
+    /// Gemini `:generateContent`, `:embedContent`, `:countTokens` and the like: never a stream.
+    GeminiGenerate,
+    /// Gemini `:streamGenerateContent` with `alt=sse`.
+    GeminiStream,
+    /// Gemini `:streamGenerateContent` without it: an array of JSON that passes as it comes.
+    GeminiArray,
+    /// Ollama `api/chat` and `api/generate`: lines of JSON, unless asked for in one piece.
+    OllamaChat,
+    /// Ollama `api/embed` and `api/embeddings`: never a stream.
+    OllamaEmbed,
+    /// Ollama `api/pull`, `api/push` and `api/create`: streams of their own kind, never touched.
+    OllamaModels,
+    /// Cohere `v2/chat`.
+    CohereChat,
+    /// Cohere `embed` and `rerank`: never a stream.
+    CohereEmbed,
+    /// Text Generation Inference `generate` and `generate_stream`.
+    Generate,
+    /// `KServe` v2 `models/{m}/infer`, `generate` and `generate_stream`, whose streams have no
+    /// marker.
+    Infer,
+}
+
+/// How a stream is cut into events.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Framing {
+    Sse,
+    Ndjson,
 }
 
 impl Operation {
@@ -55,12 +83,43 @@ impl Operation {
             "completions" if before() == "chat" => Some(Self::Chat),
             "completions" => Some(Self::Completions),
             "responses" => Some(Self::Responses),
-            "embeddings" | "moderations" => Some(Self::Embeddings),
+            "moderations" => Some(Self::Embeddings),
             "generations" | "edits" | "variations" if before() == "images" => Some(Self::Images),
             "speech" if before() == "audio" => Some(Self::Speech),
             "transcriptions" | "translations" if before() == "audio" => Some(Self::Transcription),
             "messages" if before() == "v1" || is_anthropic(head) => Some(Self::Messages),
             "count_tokens" | "batches" if before() == "messages" => Some(Self::MessageTools),
+            "chat" => match before() {
+                "api" => Some(Self::OllamaChat),
+                "v2" => Some(Self::CohereChat),
+                _ => None,
+            },
+            "generate" | "generate_stream" => match before() {
+                "api" => Some(Self::OllamaChat),
+                _ if is_kserve(path) => Some(Self::Infer),
+                _ => Some(Self::Generate),
+            },
+            "infer" if is_kserve(path) => Some(Self::Infer),
+            "embed" | "embeddings" | "rerank" => match before() {
+                "api" => Some(Self::OllamaEmbed),
+                "v1" | "v2" if last != "embeddings" => Some(Self::CohereEmbed),
+                _ if last == "embeddings" => Some(Self::Embeddings),
+                _ => None,
+            },
+            "pull" | "push" | "create" if before() == "api" => Some(Self::OllamaModels),
+            _ => Self::of_method(last.rsplit_once(':')?.1, head.uri().query()),
+        }
+    }
+
+    /// The operation of a Gemini method.
+    fn of_method(method: &str, query: Option<&str>) -> Option<Self> {
+        match method {
+            "streamGenerateContent" => {
+                let sse = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
+                Some(if sse { Self::GeminiStream } else { Self::GeminiArray })
+            }
+            "generateContent" | "embedContent" | "batchEmbedContents" | "countTokens"
+            | "predict" => Some(Self::GeminiGenerate),
             _ => None,
         }
     }
@@ -74,24 +133,43 @@ impl Operation {
             | Self::Embeddings
             | Self::Images
             | Self::Speech
-            | Self::Transcription => &super::OpenAi,
+            | Self::Transcription
+            | Self::Generate
+            | Self::Infer => &super::OpenAi,
             Self::Responses => &super::Responses,
             Self::Messages | Self::MessageTools => &super::Anthropic,
+            Self::GeminiGenerate | Self::GeminiStream | Self::GeminiArray => &super::Gemini,
+            Self::OllamaChat | Self::OllamaEmbed | Self::OllamaModels => &super::Ollama,
+            Self::CohereChat | Self::CohereEmbed => &super::Cohere,
         }
     }
 
     /// Whether an answer with a success status must be JSON when it is no stream.
     #[must_use]
     pub fn answers_json(self) -> bool {
-        // Speech is audio, and a transcription may be asked for as text.
-        !matches!(self, Self::Speech | Self::Transcription)
+        // Speech is audio, a transcription may be asked for as text, and two pass as they come.
+        !matches!(self, Self::Speech | Self::Transcription | Self::GeminiArray | Self::OllamaModels)
     }
 
-    /// Whether answers may be streams.
-    #[must_use]
-    pub fn streams(self) -> bool {
-        !matches!(self, Self::Embeddings | Self::MessageTools)
+    /// How the streams of this operation are cut into events; `None` if there are none to watch.
+    pub(crate) fn framing(self) -> Option<Framing> {
+        match self {
+            Self::Embeddings
+            | Self::MessageTools
+            | Self::GeminiGenerate
+            | Self::GeminiArray
+            | Self::OllamaEmbed
+            | Self::OllamaModels
+            | Self::CohereEmbed => None,
+            Self::OllamaChat => Some(Framing::Ndjson),
+            _ => Some(Framing::Sse),
+        }
     }
+}
+
+/// Whether this is a path of `KServe`'s v2 protocol.
+fn is_kserve(path: &str) -> bool {
+    path.contains("/v2/models/") || path.starts_with("v2/models/")
 }
 
 /// Whether a client of the Anthropic API sent this: all of them send the header.
@@ -127,6 +205,26 @@ mod tests {
             ("/api/anthropic/v1/messages", Some(Operation::Messages)),
             ("/v1/messages/count_tokens", Some(Operation::MessageTools)),
             ("/v1/messages/batches", Some(Operation::MessageTools)),
+            ("/v1beta/models/gemini-2:generateContent", Some(Operation::GeminiGenerate)),
+            (
+                "/v1beta/models/gemini-2:streamGenerateContent?key=k&alt=sse",
+                Some(Operation::GeminiStream),
+            ),
+            ("/v1beta/models/gemini-2:streamGenerateContent", Some(Operation::GeminiArray)),
+            ("/v1beta/models/gemini-2:unheardOf", None),
+            ("/api/chat", Some(Operation::OllamaChat)),
+            ("/api/generate", Some(Operation::OllamaChat)),
+            ("/api/embed", Some(Operation::OllamaEmbed)),
+            ("/api/embeddings", Some(Operation::OllamaEmbed)),
+            ("/api/pull", Some(Operation::OllamaModels)),
+            ("/v2/chat", Some(Operation::CohereChat)),
+            ("/v2/embed", Some(Operation::CohereEmbed)),
+            ("/v1/rerank", Some(Operation::CohereEmbed)),
+            ("/chat", None),
+            ("/generate_stream", Some(Operation::Generate)),
+            ("/v2/models/m/generate_stream", Some(Operation::Infer)),
+            ("/v2/models/m/versions/1/infer", Some(Operation::Infer)),
+            ("/infer", None),
             ("/v1/threads/thread_1/messages", None),
             ("/messages", None),
             ("/edits", None),

@@ -11,6 +11,11 @@
 //! | images | | `image_generation.completed`, `image_edit.completed` |
 //! | speech | | `speech.audio.done` |
 //! | transcription | | `transcript.text.done` |
+//! | Gemini stream | chunks without parts | `finishReason`, or a blocked prompt |
+//! | Ollama | | a line with `"done": true` |
+//! | Cohere chat | `message-start`, `content-start` | `message-end` |
+//! | TGI generate | | `generated_text` |
+//! | `KServe` | | any event: there is no marker |
 //!
 //! Sources: openai-python 3.52 and anthropic 2.11, their event types.
 
@@ -63,6 +68,23 @@ impl Progress {
                     self.complete |= kind == b"message_stop";
                 }
             },
+            Operation::GeminiStream => self.see_candidates(event),
+            Operation::OllamaChat => {
+                self.meaningful = true;
+                self.complete |= event.get("done").boolean() == Some(true);
+            }
+            Operation::CohereChat => match event_type(event) {
+                b"message-start" | b"content-start" => {}
+                kind => {
+                    self.meaningful = true;
+                    self.complete |= kind == b"message-end";
+                }
+            },
+            Operation::Generate => {
+                self.meaningful = true;
+                self.complete |= event.get("generated_text").string().is_some();
+            }
+            Operation::Infer => (self.meaningful, self.complete) = (true, true),
             _ => {
                 self.meaningful = true;
                 self.complete |= matches!(
@@ -89,6 +111,17 @@ impl Progress {
                 || delta.members().any(|(name, value)| name != "role" && value.is_truthy());
         }
         self.complete |= self.choices != 0 && self.choices == self.finished;
+    }
+
+    fn see_candidates(&mut self, event: Json<'_>) {
+        for candidate in event.get("candidates").items() {
+            let finished = candidate.get("finishReason").is_truthy();
+            self.complete |= finished;
+            self.meaningful |= finished || candidate.get("content").get("parts").is_truthy();
+        }
+        let blocked = event.get("promptFeedback").get("blockReason").is_truthy();
+        self.complete |= blocked;
+        self.meaningful |= blocked;
     }
 
     fn see_response(&mut self, event: Json<'_>) {
@@ -130,7 +163,7 @@ impl Progress {
 
 impl Operation {
     fn ends_with_done(self) -> bool {
-        self != Self::Messages
+        self.dialect().name() == "openai" || self == Self::Responses
     }
 }
 
@@ -214,6 +247,37 @@ mod tests {
         assert_eq!(messages(&[start, r#"{"type":"ping"}"#, block]), (false, false));
         assert_eq!(messages(&[start, block, delta, "[DONE]"]), (true, false));
         assert_eq!(messages(&[start, block, delta, stop]), (true, true));
+    }
+
+    #[test]
+    fn the_other_apis_end_with_markers_of_their_own() {
+        let gemini = |events: &[&str]| after(Operation::GeminiStream, events);
+        let text = r#"{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}]}"#;
+        assert_eq!(gemini(&[r#"{"usageMetadata":{}}"#]), (false, false));
+        assert_eq!(gemini(&[text]), (true, false));
+        assert_eq!(gemini(&[text, "[DONE]"]), (true, false));
+        assert_eq!(gemini(&[text, r#"{"candidates":[{"finishReason":"SAFETY"}]}"#]), (true, true));
+        assert_eq!(gemini(&[r#"{"promptFeedback":{"blockReason":"OTHER"}}"#]), (true, true));
+
+        let ollama = |events: &[&str]| after(Operation::OllamaChat, events);
+        assert_eq!(ollama(&[r#"{"response":"a","done":false}"#]), (true, false));
+        assert_eq!(ollama(&[r#"{"response":"","done":true}"#]), (true, true));
+
+        let cohere = |events: &[&str]| after(Operation::CohereChat, events);
+        assert_eq!(
+            cohere(&[r#"{"type":"message-start"}"#, r#"{"type":"content-start"}"#]),
+            (false, false)
+        );
+        assert_eq!(cohere(&[r#"{"type":"tool-plan-delta"}"#]), (true, false));
+        assert_eq!(
+            cohere(&[r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#]),
+            (true, true)
+        );
+
+        let tgi = |events: &[&str]| after(Operation::Generate, events);
+        assert_eq!(tgi(&[r#"{"token":{"text":"a"},"generated_text":null}"#]), (true, false));
+        assert_eq!(tgi(&[r#"{"token":{"text":"a"},"generated_text":"a"}"#]), (true, true));
+        assert_eq!(after(Operation::Infer, &[r#"{"text_output":"a"}"#]), (true, true));
     }
 
     #[test]

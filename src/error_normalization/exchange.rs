@@ -95,6 +95,11 @@ impl Exchange {
         self.dialect().last_word(&view, seen).into()
     }
 
+    /// Whether the body of a stream fails after its last word.
+    pub(super) fn fails_after_last_word(&self) -> bool {
+        self.dialect().fails_after_last_word()
+    }
+
     /// Whether an answer that `error` was rendered into is to be rendered again, in another dialect.
     pub(super) fn renders_again(&self, error: &InferenceError) -> bool {
         let set = self.config.dialect.as_ref();

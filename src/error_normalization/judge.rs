@@ -1,7 +1,10 @@
 //! What is to be done with an answer, decided from its head alone. Pure.
 
 use super::{config::Unrecognised, exchange::Exchange};
-use crate::{dialect::is_grpc, error::InferenceError};
+use crate::{
+    dialect::{Framing, is_grpc},
+    error::InferenceError,
+};
 use http::{StatusCode, header, response};
 
 /// What is to be done with an answer.
@@ -19,8 +22,8 @@ pub(super) enum Verdict {
     Render(InferenceError),
 }
 
-/// Media types of streams that this crate knows how to watch.
-const EVENT_STREAM: &str = "text/event-stream";
+/// Media types of lines of JSON.
+const NDJSON: [&str; 3] = ["application/x-ndjson", "application/jsonl", "application/ndjson"];
 
 /// Media types that an operation which answers in JSON may put on its answer, or on its lie.
 const CHECKED: [&str; 3] = ["application/json", "text/html", "text/plain"];
@@ -53,8 +56,10 @@ pub(super) fn judge(head: &response::Parts, exchange: &Exchange) -> Verdict {
             let media_type = media_type(head);
             if encoded {
                 Verdict::Pass
-            } else if media_type.is_some_and(|it| it.eq_ignore_ascii_case(EVENT_STREAM)) {
-                if operation.streams() { Verdict::Watch } else { Verdict::Pass }
+            } else if let Some(framing) = media_type.and_then(framing) {
+                // A stream that is framed otherwise is none of this operation's.
+                let known = operation.framing() == Some(framing);
+                if known { Verdict::Watch } else { Verdict::Pass }
             } else if operation.answers_json() && media_type.is_none_or(is_checked) {
                 Verdict::Check
             } else {
@@ -67,6 +72,16 @@ pub(super) fn judge(head: &response::Parts, exchange: &Exchange) -> Verdict {
 
 fn has_body(status: StatusCode) -> bool {
     !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT)
+}
+
+fn framing(media_type: &str) -> Option<Framing> {
+    if media_type.eq_ignore_ascii_case("text/event-stream") {
+        Some(Framing::Sse)
+    } else if NDJSON.iter().any(|known| media_type.eq_ignore_ascii_case(known)) {
+        Some(Framing::Ndjson)
+    } else {
+        None
+    }
 }
 
 fn is_checked(media_type: &str) -> bool {
@@ -145,6 +160,12 @@ mod tests {
             ("/v1/audio/speech", answer(200, "audio/mpeg"), "Pass"),
             ("/v1/audio/transcriptions", answer(200, "text/plain"), "Pass"),
             ("/v1/embeddings", answer(200, "text/event-stream"), "Pass"),
+            ("/api/chat", answer(200, "application/x-ndjson"), "Watch"),
+            ("/api/chat", answer(200, "application/json"), "Check"),
+            ("/api/pull", answer(200, "application/x-ndjson"), "Pass"),
+            (CHAT, answer(200, "application/x-ndjson"), "Pass"),
+            ("/m:streamGenerateContent?alt=sse", answer(200, "text/event-stream"), "Watch"),
+            ("/m:streamGenerateContent", answer(200, "application/json"), "Pass"),
             ("/events", answer(200, "text/event-stream"), "Pass"),
             ("/events", answer(200, "application/json"), "Pass"),
             ("/events", answer(404, "text/plain"), "ReadError"),

@@ -9,16 +9,20 @@
 //! `None`. When the upstream ends, [`end`](Stream::end) says what the tail meant.
 
 use crate::{
-    dialect::{Operation, Progress},
-    framing::sse::{Blocks, Event},
+    dialect::{Framing, Operation, Progress},
+    framing::{
+        ndjson::Lines,
+        sse::{Blocks, Event},
+    },
     provider,
 };
 use bytes::{Buf, Bytes, BytesMut};
+use std::borrow::Cow;
 
 /// A stream under watch.
 #[derive(Debug)]
 pub(super) struct Stream {
-    blocks: Blocks,
+    blocks: Cutter,
     progress: Progress,
     /// The frame that is being taken apart.
     frame: Bytes,
@@ -29,6 +33,64 @@ pub(super) struct Stream {
     max_event: usize,
     /// The event that is under way is larger than `max_event`, and passes as it comes.
     oversized: bool,
+}
+
+/// Finds the ends of events.
+#[derive(Debug)]
+enum Cutter {
+    Sse(Blocks),
+    Ndjson(Lines),
+}
+
+impl Cutter {
+    fn next_end(&mut self, chunk: &[u8]) -> Option<usize> {
+        match self {
+            Self::Sse(blocks) => blocks.next_end(chunk),
+            Self::Ndjson(lines) => lines.next_end(chunk),
+        }
+    }
+
+    fn in_event(&self) -> bool {
+        match self {
+            Self::Sse(blocks) => blocks.in_block(),
+            Self::Ndjson(lines) => lines.in_line(),
+        }
+    }
+
+    /// The data of an event, and what it says if it is an error.
+    fn read<'a>(&self, event: &'a [u8]) -> (Cow<'a, [u8]>, Option<Bytes>) {
+        let copied = |error: Option<Cow<'_, [u8]>>| error.map(|it| Bytes::copy_from_slice(&it));
+        match self {
+            Self::Sse(_) => {
+                let event = Event::of(event);
+                let data = event.data();
+                let error = copied(provider::error_event(event, &data));
+                (data, error)
+            }
+            Self::Ndjson(_) => {
+                let line = event.trim_ascii();
+                (Cow::Borrowed(line), copied(provider::error_in(line)))
+            }
+        }
+    }
+
+    /// What completes an event that is whole but for its end.
+    fn terminator(&self) -> &'static [u8] {
+        match self {
+            Self::Sse(_) => b"\n\n",
+            Self::Ndjson(_) => b"\n",
+        }
+    }
+
+    /// Whether an event without data is no event of such a stream at all.
+    fn is_strange(&self, event: &[u8], data: &[u8]) -> bool {
+        match self {
+            Self::Sse(_) => {
+                data.is_empty() && !Event::of(event).fields().all(|(name, _)| is_field(name))
+            }
+            Self::Ndjson(_) => !data.starts_with(b"{"),
+        }
+    }
 }
 
 /// What a stream yields.
@@ -54,7 +116,10 @@ pub(super) enum End {
 impl Stream {
     pub(super) fn new(operation: Operation, max_event: usize) -> Self {
         Self {
-            blocks: Blocks::new(),
+            blocks: match operation.framing() {
+                Some(Framing::Ndjson) => Cutter::Ndjson(Lines::new()),
+                _ => Cutter::Sse(Blocks::new()),
+            },
             progress: Progress::new(operation),
             frame: Bytes::new(),
             error: None,
@@ -94,7 +159,9 @@ impl Stream {
         }
         let mut whole = 0;
         while let Some(length) = self.blocks.next_end(&self.frame[whole..]) {
-            if let Some(error) = judge(&mut self.progress, &self.frame[whole..whole + length]) {
+            if let Some(error) =
+                judge(&self.blocks, &mut self.progress, &self.frame[whole..whole + length])
+            {
                 self.error = Some(error);
                 let events = self.frame.split_to(whole);
                 self.frame.clear();
@@ -102,7 +169,7 @@ impl Stream {
             }
             whole += length;
         }
-        if !self.blocks.in_block() {
+        if !self.blocks.in_event() {
             // Empty lines between events, or the LF of a CRLF, belong to nobody.
             whole = self.frame.len();
         }
@@ -136,7 +203,7 @@ impl Stream {
         }
         self.tail.extend_from_slice(&piece);
         let block = self.tail.split().freeze();
-        Some(match judge(&mut self.progress, &block) {
+        Some(match judge(&self.blocks, &mut self.progress, &block) {
             Some(error) => {
                 self.frame.clear();
                 Item::Error(error)
@@ -156,13 +223,13 @@ impl Stream {
         let mut last = Bytes::new();
         if !self.oversized && !self.tail.is_empty() {
             let block = self.tail.split().freeze();
-            let data = Event::of(&block).data().into_owned();
-            if let Some(error) = provider::error_event(Event::of(&block), &data) {
-                return End::Error(error.into_owned().into());
+            let (data, error) = self.blocks.read(&block);
+            if let Some(error) = error {
+                return End::Error(error);
             }
             if is_whole(&data) {
                 self.progress.see(&data);
-                last = join(block.trim_ascii_end(), b"\n\n");
+                last = join(block.trim_ascii_end(), self.blocks.terminator());
             }
         }
         if self.progress.is_complete() && !self.oversized {
@@ -173,19 +240,19 @@ impl Stream {
     }
 }
 
-/// The error of a block, if it is one; takes note of it if not.
-fn judge(progress: &mut Progress, block: &[u8]) -> Option<Bytes> {
-    let event = Event::of(block);
-    let data = event.data();
-    if let Some(error) = provider::error_event(event, &data) {
-        return Some(Bytes::copy_from_slice(&error));
+/// The error of an event, if it is one; takes note of it if not.
+fn judge(cutter: &Cutter, progress: &mut Progress, event: &[u8]) -> Option<Bytes> {
+    let (data, error) = cutter.read(event);
+    if error.is_some() {
+        return error;
     }
-    if data.is_empty() {
-        // A proxy's page or sentence inside of an event stream, where nothing was said before.
-        let strange = !event.fields().all(|(name, _)| is_field(name));
-        return (strange && progress.events() == 0).then(|| Bytes::copy_from_slice(block));
+    if cutter.is_strange(event, &data) {
+        // A proxy's page or sentence inside of a stream, where nothing was said before.
+        return (progress.events() == 0).then(|| Bytes::copy_from_slice(event));
     }
-    progress.see(&data);
+    if !data.is_empty() {
+        progress.see(&data);
+    }
     None
 }
 
@@ -317,6 +384,41 @@ mod tests {
         // `TEXT` is larger than the limit too.
         assert_eq!(out, long);
         assert!(!stream.is_mid_event());
+    }
+
+    #[test]
+    fn lines_of_json_are_watched_as_events_are() {
+        let text = "{\"response\":\"Hel\",\"done\":false}\n";
+        let done = "{\"response\":\"\",\"done\":true}\r\n";
+        let error = "{\"error\":\"it broke\"}\n";
+        let run = |stream: &str, step: usize| {
+            let mut lines = Stream::new(Operation::OllamaChat, 1 << 20);
+            let mut out = Vec::new();
+            for piece in stream.as_bytes().chunks(step) {
+                lines.push(Bytes::copy_from_slice(piece));
+                while let Some(item) = lines.next() {
+                    match item {
+                        Item::Forward(bytes) => out.extend_from_slice(&bytes),
+                        Item::Error(data) => return (out, Some(data), None),
+                    }
+                }
+            }
+            (out, None, Some(lines.end()))
+        };
+        for step in [1, 7, 4096] {
+            let healthy = [text, done].concat();
+            assert_eq!(
+                run(&healthy, step),
+                (healthy.into(), None, Some(End::Complete(Bytes::new())))
+            );
+            let (out, data, _) = run(&[text, error].concat(), step);
+            assert_eq!((out, data), (text.into(), Some(Bytes::from(error.trim_end()))));
+            let cut = Some(End::Truncated(Bytes::new()));
+            assert_eq!(run(&format!("{text}{{\"resp"), step), (text.into(), None, cut));
+            let open = Some(End::Complete(Bytes::from(done.replace('\r', ""))));
+            assert_eq!(run(&[text, done.trim_end()].concat(), step), (text.into(), None, open));
+        }
+        assert!(run("<html>\n", 99).1.is_some());
     }
 
     #[test]

@@ -44,6 +44,9 @@ pin_project! {
         // Events that have been read, but not sent.
         queue: VecDeque<Bytes>,
         trailers: Option<HeaderMap>,
+        // What the body fails with once everything is sent.
+        failure: Option<InferenceError>,
+        has_yielded: bool,
         stall: Option<Stall>,
         outcome: Option<StreamOutcome>,
     }
@@ -92,6 +95,8 @@ where
             stream,
             queue: VecDeque::new(),
             trailers: None,
+            failure: None,
+            has_yielded: false,
             stall: None,
             outcome: None,
         }
@@ -267,6 +272,15 @@ where
                 return Poll::Ready(Some(Ok(Frame::data(events))));
             }
             if this.outcome.is_some() {
+                if this.failure.is_some() && !std::mem::replace(this.has_yielded, true) {
+                    // A server drops what it has not written when a body fails (hyper 1.12): let it
+                    // write first.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                if let Some(error) = this.failure.take() {
+                    return Poll::Ready(Some(Err(error.into())));
+                }
                 return Poll::Ready(this.trailers.take().map(|it| Ok(Frame::trailers(it))));
             }
             let next = ready!(self.as_mut().poll_next(cx));
@@ -281,15 +295,15 @@ where
                 Next::Failed { error, last, outcome } => {
                     this.body.set(None);
                     *this.trailers = None;
-                    let mid_event = this.stream.is_mid_event();
                     let word = this.exchange.last_word(&error, &this.stream.progress().seen());
+                    let mid_event = this.stream.is_mid_event();
                     if !mid_event {
                         this.queue.extend([last, word]);
                     }
-                    self.as_mut().end(outcome);
-                    if mid_event {
-                        return Poll::Ready(Some(Err(error.into())));
+                    if mid_event || this.exchange.fails_after_last_word() {
+                        *this.failure = Some(error);
                     }
+                    self.as_mut().end(outcome);
                 }
             }
         }
@@ -298,7 +312,10 @@ where
 
 impl<B> Watched<B> {
     pub(super) fn is_done(&self) -> bool {
-        self.outcome.is_some() && self.queue.is_empty() && self.trailers.is_none()
+        self.outcome.is_some()
+            && self.queue.is_empty()
+            && self.failure.is_none()
+            && self.trailers.is_none()
     }
 }
 

@@ -5,6 +5,7 @@
 //! untrusted and a client must still be told something.
 //!
 //! * [`sse`]: the blocks of an event stream, and the fields of one block.
+//! * [`ndjson`]: the lines of a stream of JSON texts.
 //! * [`json`]: a JSON text read in place, member by member, without building a tree.
 //! * [`json_keys`]: one top-level member of a JSON text that arrives in pieces.
 //!
@@ -23,4 +24,5 @@
 
 pub mod json;
 pub mod json_keys;
+pub mod ndjson;
 pub mod sse;

@@ -13,6 +13,8 @@
 //! | `{"type":"error", …}`, `event: error` | Anthropic, OpenAI Responses |
 //! | `{"object":"error", …}` | vLLM to 0.9, SGLang, TensorRT-LLM, LMDeploy |
 //! | `{"type":"response.failed","response":{"error": …}}` | OpenAI Responses |
+//! | `{"type":"message-end","delta":{"finish_reason":"ERROR"}}` | Cohere |
+//! | `{"error_code": …}` | LMDeploy's proxy |
 //! | `choices[].error` | OpenRouter |
 //! | `finish_reason` `error`, `network_error`, `timeout_error`, `insufficient_system_resource` | OpenRouter, Zhipu, Tenstorrent, DeepSeek |
 //! | `error: …` as a field of the stream | llama.cpp to 2025 |
@@ -31,6 +33,12 @@ pub(crate) fn error_in(data: &[u8]) -> Option<Cow<'_, [u8]>> {
         match &*key {
             "error" if value.is_truthy() => return Some(Cow::Borrowed(data)),
             "type" | "object" if is(value, "error") => return Some(Cow::Borrowed(data)),
+            "type" if is(value, "message-end") => {
+                if let Some(error) = error_in_end(json.get("delta")) {
+                    return Some(error);
+                }
+                flat.healthy = true;
+            }
             "type" if is(value, "response.failed") => {
                 let error = json.get("response").get("error");
                 return Some(wrapped(error.raw()));
@@ -41,7 +49,7 @@ pub(crate) fn error_in(data: &[u8]) -> Option<Cow<'_, [u8]>> {
                 }
                 flat.healthy = true;
             }
-            "message" | "msg" => flat.message |= value.string().is_some(),
+            "message" | "msg" | "text" => flat.message |= value.string().is_some(),
             "code" | "error_code" | "status" | "statusCode" => flat.code |= value.text().is_some(),
             _ => {}
         }
@@ -96,6 +104,19 @@ fn error_in_choice(choice: Json<'_>) -> Option<Cow<'_, [u8]>> {
     })
 }
 
+/// How Cohere ends a stream that failed.
+fn error_in_end(delta: Json<'_>) -> Option<Cow<'_, [u8]>> {
+    let reason = delta.get("finish_reason").string()?;
+    let known = ["ERROR", "TIMEOUT", "ERROR_LIMIT", "ERROR_TOXIC"];
+    known.contains(&&*reason).then(|| {
+        let said = delta.get("error").string().filter(|said| !said.is_empty());
+        let message =
+            said.unwrap_or_else(|| format!("the model stopped with finish_reason {reason}").into());
+        let error = serde_json::json!({ "message": message, "code": reason });
+        wrapped(error.to_string().as_bytes()).into_owned().into()
+    })
+}
+
 fn is(value: Json<'_>, text: &str) -> bool {
     value.string().is_some_and(|value| value == text)
 }
@@ -125,6 +146,8 @@ mod tests {
             r#"{"type":"response.failed","response":{"status":"failed","error":{"message":"x"}}}"#,
             r#"{"choices":[{"error":{"message":"x"},"finish_reason":"error"}]}"#,
             r#"{"choices":[{"delta":{},"finish_reason":"network_error"}]}"#,
+            r#"{"type":"message-end","delta":{"finish_reason":"ERROR","usage":{}}}"#,
+            r#"{"error_code":10402,"text":"Failed to get response after a period of time"}"#,
         ] {
             assert!(error_in(data.as_bytes()).is_some(), "{data}");
         }
@@ -145,6 +168,7 @@ mod tests {
             r#"{"type":"response.incomplete","response":{"error":null}}"#,
             r#"{"type":"message_delta","delta":{"stop_reason":"refusal"}}"#,
             r#"{"id":"x","message":"hello","status":"ok"}"#,
+            r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#,
         ] {
             assert_eq!(error_in(data.as_bytes()), None, "{data}");
         }

@@ -156,6 +156,40 @@ async fn each_dialect_has_its_own_last_word() {
     assert_eq!(events[3]["response"]["status"], "failed");
 }
 
+#[tokio::test]
+async fn the_other_apis_end_in_their_own_words_too() {
+    const GEMINI: &str = "/v1beta/models/g:streamGenerateContent?alt=sse";
+    let text = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hi\"}]}}]}\r\n\r\n";
+    for error in [
+        "data: {\"error\":{\"code\":503,\"message\":\"busy\",\"status\":\"UNAVAILABLE\"}}\r\n\r\n",
+        "{\n  \"error\": {\n    \"code\": 503,\n    \"message\": \"busy\",\n    \"status\": \"UNAVAILABLE\"\n  }\n}\n",
+    ] {
+        let body = stream(Script::frames([text, error]));
+        let (_, body) = crate::script::text(answer(&layer(), GEMINI, body).await).await;
+        let word = body.strip_prefix(text).unwrap();
+        assert!(word.starts_with("data: {\"error\":{\"code\":503,\"message\":\"busy\""), "{word}");
+    }
+
+    let line = "{\"model\":\"m\",\"response\":\"Hel\",\"done\":false}\n";
+    let mut upstream = stream(Script::frames([line, "{\"model\":"]));
+    upstream.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
+    let (_, body) = crate::script::text(answer(&layer(), "/api/generate", upstream).await).await;
+    let word: Value = serde_json::from_str(body.strip_prefix(line).unwrap()).unwrap();
+    assert_eq!((word["error"].is_string(), &word["origin"]), (true, &"stream".into()));
+
+    let start = "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0}\n\n";
+    let end = "event: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"ERROR\"}}\n\n";
+    let body = stream(Script::frames([start, end]));
+    let (_, frames, failed) = take(answer(&layer(), "/v2/chat", body).await).await;
+    let body = String::from_utf8(bytes_of(&frames)).unwrap();
+    assert!(failed, "no event makes its clients raise, so the body fails");
+    let word = body.strip_prefix(start).unwrap();
+    assert!(
+        word.starts_with("event: message-end\n")
+            && word.contains("\"category\":\"upstream_error\"")
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn silence_longer_than_allowed_is_a_stall() {
     let layer = layer().idle_timeout(Duration::from_secs(30));

@@ -168,3 +168,28 @@ async fn a_replaced_answer_has_the_length_it_declares() {
         assert!(serde_json::from_slice::<serde_json::Value>(&body).is_ok());
     }
 }
+
+#[tokio::test]
+async fn what_came_before_a_failing_body_is_written() {
+    let failing = ErrorNormalizationLayer::new();
+    let failing = ServiceBuilder::new().layer(failing).service_fn(async |_: Request<Incoming>| {
+        let event = "event: content-delta\ndata: {\"type\":\"content-delta\"}\n\n";
+        let body = Full::<Bytes>::from(event);
+        let answer = Response::builder().header("content-type", "text/event-stream");
+        Ok::<_, BoxError>(answer.body(body).unwrap())
+    });
+    let address = serve(failing).await;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = Request::post(format!("http://{address}/v2/chat")).body(Full::default()).unwrap();
+    let mut body = client.request(request).await.unwrap().into_body();
+    let mut text = Vec::new();
+    let failed = loop {
+        match body.frame().await {
+            Some(Ok(frame)) => text.extend_from_slice(frame.data_ref().unwrap()),
+            Some(Err(_)) => break true,
+            None => break false,
+        }
+    };
+    let text = String::from_utf8(text).unwrap();
+    assert!(failed && text.contains("message-end") && text.contains("upstream_error"), "{text}");
+}
