@@ -56,6 +56,7 @@ const NAMES: &[(Category, &[&str])] = &[
             "contentpolicyviolation",       // OpenAI images, OpenRouter
             "datainspectionfailed",         // DashScope
             "moderationblocked",            // OpenAI images
+            "policyrejected",               // OpenAI-compatible gateways
             "responsibleaipolicyviolation", // Azure
         ],
     ),
@@ -115,19 +116,20 @@ const NAMES: &[(Category, &[&str])] = &[
     (
         Category::Overloaded,
         &[
-            "capacityexceeded",       // Groq
-            "engineoverloaded",       // Moonshot
-            "modelcapacityexhausted", // Google
-            "noavailableworkers",     // SGLang router
-            "noworkers",              // SGLang router
-            "overloaded",             // Anthropic, Dynamo, TEI, TGI
-            "provideroverloaded",     // OpenRouter
-            "queueexceeded",          // Cerebras
-            "schedulerpreempted",     // SGLang model gateway
-            "schedulerqueuefull",     // SGLang model gateway
-            "schedulerqueuetimeout",  // SGLang model gateway
-            "serverisoverloaded",     // OpenAI Responses
-            "slowdown",               // OpenAI
+            "capacityexceeded",           // Groq
+            "engineoverloaded",           // Moonshot
+            "insufficientsystemresource", // DeepSeek
+            "modelcapacityexhausted",     // Google
+            "noavailableworkers",         // SGLang router
+            "noworkers",                  // SGLang router
+            "overloaded",                 // Anthropic, Dynamo, TEI, TGI
+            "provideroverloaded",         // OpenRouter
+            "queueexceeded",              // Cerebras
+            "schedulerpreempted",         // SGLang model gateway
+            "schedulerqueuefull",         // SGLang model gateway
+            "schedulerqueuetimeout",      // SGLang model gateway
+            "serverisoverloaded",         // OpenAI Responses
+            "slowdown",                   // OpenAI
         ],
     ),
     (
@@ -163,12 +165,13 @@ const NAMES: &[(Category, &[&str])] = &[
 
 /// Numbers that are names, with the statuses that they come with.
 const NUMBERS: &[(&str, &[u16], Category)] = &[
-    ("10402", &[504], Category::Timeout), // LMDeploy's proxy
+    ("10402", &[504], Category::Timeout),    // LMDeploy's proxy
+    ("11200", &[403], Category::Permission), // iFlytek Spark
     ("1113", &[400, 429], Category::QuotaExhausted), // Zhipu
     ("1301", &[400], Category::ContentFilter), // Zhipu
-    ("1312", &[429], Category::Overloaded), // Zhipu
+    ("1312", &[429], Category::Overloaded),  // Zhipu
     ("3036", &[429], Category::QuotaExhausted), // Workers AI
-    ("3040", &[429], Category::Overloaded), // Workers AI
+    ("3040", &[429], Category::Overloaded),  // Workers AI
     ("3042", &[404], Category::ModelNotFound), // Workers AI
     ("5007", &[400], Category::ModelNotFound), // Workers AI
 ];

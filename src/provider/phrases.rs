@@ -125,6 +125,7 @@ const ROWS: &[Row] = &[
     Row(&["apiconnectionerror"], &[503], Category::UpstreamError),     // LiteLLM
     Row(&["[errno "], &[400, 404], Category::UpstreamError),           // mlx-lm
     Row(&[" at row ", "column"], &[500], Category::InvalidRequest),    // llama.cpp: a template
+    Row(&["failed to load image"], &[400, 500], Category::InvalidRequest), // Dynamo
     // Credentials that come with another status.
     Row(&["incorrect api key"], &[400, 403], Category::Authentication), // xAI
     Row(&["api key", "leaked"], &[403], Category::Authentication),      // Google

@@ -3,9 +3,10 @@
 //! The labels are not part of this crate: without `TOWER_INFERENCE_SHARED`, a folder that holds
 //! `corpus/errors.jsonl`, there is nothing to test.
 
+use crate::shared;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
-use std::{collections::BTreeMap, path::Path, time::SystemTime};
+use std::{collections::BTreeMap, time::SystemTime};
 use tower_inference::{
     InferenceError,
     provider::{Failure, Providers},
@@ -25,17 +26,10 @@ struct Score {
 
 #[test]
 fn labelled_answers_are_read_as_labelled() {
-    let Ok(shared) = std::env::var("TOWER_INFERENCE_SHARED") else {
-        println!("skipped: TOWER_INFERENCE_SHARED is not set");
-        return;
-    };
-    let path = Path::new(&shared).join("corpus/errors.jsonl");
-    let lines = std::fs::read_to_string(path).expect("the corpus can be read");
-    let cases =
-        lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a case is JSON"));
+    let Some(cases) = shared::lines("errors.jsonl") else { return };
 
     let mut scores = BTreeMap::<String, Score>::new();
-    for case in cases.filter(counts) {
+    for case in cases.into_iter().filter(counts) {
         let error = read(&case);
         let missed = judge(&case["expect"], &error);
         let provider = text(&case["provider"]).to_owned();

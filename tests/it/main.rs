@@ -5,10 +5,13 @@
 mod answers;
 mod contract;
 mod corpus;
+mod cuts;
 mod layering;
 mod round_trip;
 mod script;
 mod seeds;
+mod shared;
+mod sse_vectors;
 mod streams;
 mod support;
 mod surface;
