@@ -155,6 +155,13 @@ where
     }
 }
 
+/// Nothing came, and nothing is left.
+impl<B> Default for Replay<B> {
+    fn default() -> Self {
+        Self { came: VecDeque::new(), rest: None }
+    }
+}
+
 impl<B> Replay<B> {
     /// The data that came.
     pub(crate) fn data(&self) -> impl Iterator<Item = &Bytes> {

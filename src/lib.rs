@@ -39,6 +39,7 @@
 //! | when does a request pass the gate? | [`readiness`] |
 //! | where does the model's name come from? | [`model_name`] |
 //! | what do health checks say? | [`endpoints`] |
+//! | is this tried again, after how long? | [`retry`] |
 //! | how are streams cut into events? | [`framing`] |
 //! | what is an operator told? | [`observe`] |
 
@@ -53,6 +54,7 @@ pub mod model_name;
 pub mod observe;
 pub mod provider;
 pub mod readiness;
+pub mod retry;
 
 pub use self::{
     error::{Category, InferenceError, Origin},

@@ -37,13 +37,15 @@ impl<B> RequestBody<B> {
     pub(super) fn replayed(body: Replay<B>) -> Self {
         Self { inner: Inner::Replayed { body } }
     }
+}
 
-    /// The same body once more, for another attempt: only if all of it was read ahead and none of
-    /// it has been taken. The bytes are shared, not copied.
+impl<B: Body> RequestBody<B> {
+    /// The same body once more, for another attempt: only if there is nothing in it, or all of it was
+    /// read ahead and none of it has been taken. The bytes are shared, not copied.
     #[must_use]
     pub fn try_clone(&self) -> Option<Self> {
         match &self.inner {
-            Inner::Pass { .. } => None,
+            Inner::Pass { body } => body.is_end_stream().then(|| Self::replayed(Replay::default())),
             Inner::Replayed { body } => Some(Self::replayed(body.try_clone()?)),
         }
     }

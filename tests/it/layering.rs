@@ -21,6 +21,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["body", "dialect", "error", "framing", "head", "observe", "provider"],
     ),
     ("readiness", &["body", "dialect", "error", "head", "observe", "provider"]),
+    ("retry", &["error", "model_name::RequestBody"]),
     ("model_name", &["body", "framing", "head", "readiness::ReadinessProbe"]),
     (
         "endpoints",

@@ -7,6 +7,7 @@ mod contract;
 mod corpus;
 mod cuts;
 mod layering;
+mod retry;
 mod round_trip;
 mod script;
 mod seeds;
