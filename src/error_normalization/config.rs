@@ -1,5 +1,6 @@
 //! What a layer was told, shared by all its services.
 
+use super::credentials::Credentials;
 use crate::{
     dialect::{Dialect, Disclosure},
     error::InferenceError,
@@ -17,6 +18,7 @@ pub(super) struct Config {
     pub(super) providers: Providers,
     pub(super) dialect: Option<Arc<dyn Dialect>>,
     pub(super) disclosure: Disclosure,
+    pub(super) credentials: Credentials,
     pub(super) unrecognised: Unrecognised,
     pub(super) terminal_marker: TerminalMarker,
     pub(super) max_error_body: usize,
@@ -57,6 +59,7 @@ impl Default for Config {
             providers: Providers::auto(),
             dialect: None,
             disclosure: Disclosure::default(),
+            credentials: Credentials::default(),
             unrecognised: Unrecognised::default(),
             terminal_marker: TerminalMarker::default(),
             max_error_body: 64 << 10,
@@ -77,6 +80,7 @@ impl fmt::Debug for Config {
             .field("providers", &self.providers)
             .field("dialect", &self.dialect)
             .field("disclosure", &self.disclosure)
+            .field("credentials", &self.credentials)
             .field("unrecognised", &self.unrecognised)
             .field("terminal_marker", &self.terminal_marker)
             .field("max_error_body", &self.max_error_body)

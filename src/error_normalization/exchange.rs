@@ -1,6 +1,6 @@
 //! One request and what is needed to answer it, when its answer turns out to be a failure.
 
-use super::{ResponseBody, config::Config, service_error};
+use super::{ResponseBody, config::Config, credentials, service_error};
 use crate::{
     dialect::{Client, Dialect, Seen, View},
     error::{Category, InferenceError, retry_after},
@@ -80,9 +80,13 @@ impl Exchange {
     /// The same for an error that the observer has heard of.
     pub(super) fn render<B>(
         &self,
-        parts: response::Parts,
+        mut parts: response::Parts,
         error: InferenceError,
     ) -> Response<ResponseBody<B>> {
+        if self.config.credentials.hides(&error) {
+            credentials::remove_account(&mut parts.headers);
+        }
+        let error = self.config.credentials.public(error);
         self.client
             .replace(parts, error, self.dialect(), &self.config.disclosure)
             .map(ResponseBody::full)
@@ -91,6 +95,7 @@ impl Exchange {
     /// This error as the end of a stream; the observer hears it.
     pub(super) fn last_word(&self, error: &InferenceError, seen: &Seen<'_>) -> Bytes {
         self.observe(error);
+        let error = &self.config.credentials.public(error.clone());
         let view = View::of(error, self.client.operation(), &self.config.disclosure);
         self.dialect().last_word(&view, seen).into()
     }

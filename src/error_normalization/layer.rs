@@ -3,6 +3,7 @@
 use super::{
     ErrorNormalization,
     config::{Config, TerminalMarker, Unrecognised},
+    credentials::Credentials,
 };
 use crate::{
     dialect::{Dialect, Disclosure},
@@ -44,6 +45,16 @@ impl ErrorNormalizationLayer {
     #[must_use]
     pub fn disclosure(self, disclosure: Disclosure) -> Self {
         self.edit(|config| config.disclosure = disclosure)
+    }
+
+    /// Sets whose credentials the upstream sees. Default: [`Credentials::Client`].
+    ///
+    /// With [`Credentials::Gateway`], refusals of them (authentication, permission, quota) reach
+    /// clients as 502, not to be retried, without the provider's status and words, and without
+    /// `www-authenticate`, cookies and organisation headers; the observer hears all of it.
+    #[must_use]
+    pub fn credentials(self, credentials: Credentials) -> Self {
+        self.edit(|config| config.credentials = credentials)
     }
 
     /// Sets what happens to error statuses on paths that no dialect claims. Default:

@@ -68,6 +68,7 @@
 
 mod body;
 mod config;
+mod credentials;
 mod exchange;
 mod future;
 mod judge;
@@ -81,6 +82,7 @@ mod watched;
 pub use self::{
     body::ResponseBody,
     config::{TerminalMarker, Unrecognised},
+    credentials::Credentials,
     future::ResponseFuture,
     layer::ErrorNormalizationLayer,
     service::ErrorNormalization,

@@ -7,7 +7,10 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use std::time::Duration;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
-use tower_inference::{Category, ErrorNormalizationLayer, InferenceError, dialect::Problem};
+use tower_inference::{
+    Category, ErrorNormalizationLayer, InferenceError, dialect::Problem,
+    error_normalization::Credentials,
+};
 
 const CHAT: &str = "/v1/chat/completions";
 const HEALTHY: &str = "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"choices\":[]}";
@@ -305,4 +308,50 @@ async fn twice_stacked_the_inner_answer_stays_unless_the_outer_dialect_differs()
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&body["status"], &body["category"]), (&503.into(), &"overloaded".into()));
+}
+
+#[tokio::test]
+async fn refusals_of_the_gateways_own_credentials_are_not_the_clients() {
+    let table = [
+        (
+            401,
+            "{\"error\":{\"message\":\"Incorrect API key provided: sk-x\",\"code\":\"invalid_api_key\"}}",
+        ),
+        (403, "{\"error\":{\"message\":\"Your organization acme may not\"}}"),
+        (
+            429,
+            "{\"error\":{\"message\":\"You exceeded your quota\",\"code\":\"insufficient_quota\"}}",
+        ),
+    ];
+    let gateway = layer().credentials(Credentials::Gateway);
+    for (status, body) in table {
+        let upstream = || {
+            Response::builder()
+                .status(status)
+                .header("content-type", "application/json")
+                .header("www-authenticate", "Bearer")
+                .header("openai-organization", "acme")
+                .header("set-cookie", "a=b")
+                .header("x-request-id", "req_1")
+                .body(Script::frames([body]))
+                .unwrap()
+        };
+        let (head, text) = text(answer(&gateway, CHAT, upstream()).await).await;
+        assert_eq!(head.status, 502, "{body}");
+        assert_eq!(head.headers["x-should-retry"], "false");
+        assert_eq!(head.headers["x-request-id"], "req_1");
+        for name in ["www-authenticate", "openai-organization", "set-cookie"] {
+            assert!(!head.headers.contains_key(name), "{name}");
+        }
+        let error = error_of(&text);
+        assert_eq!(
+            (&error["category"], &error["provider_status"]),
+            (&"upstream_error".into(), &Value::Null)
+        );
+        assert!(
+            !text.contains("acme") && !text.contains("quota") && !text.contains("key"),
+            "{text}"
+        );
+        assert_eq!(answer(&layer(), CHAT, upstream()).await.status(), status, "the client's own");
+    }
 }
