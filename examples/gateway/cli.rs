@@ -6,11 +6,14 @@ use clap::{
     value_parser,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use tower::retry::RetryLayer;
 use tower_inference::{
     ErrorNormalizationLayer, ModelRegistry,
     dialect::{self, Disclosure, StatusPolicy},
+    error_normalization::Credentials,
     provider::Providers,
     readiness::UnknownModel,
+    retry::RetryPolicy,
 };
 
 /// The choice of a provider or a dialect by what is seen.
@@ -69,6 +72,14 @@ struct Errors {
     #[arg(long, value_name = "POLICY", default_value = "normalized")]
     status_policy: Status,
 
+    /// Whose credentials the upstream sees; those of the gateway are no matter of its clients
+    #[arg(long, value_name = "OWNER", default_value = "client")]
+    credentials: Owner,
+
+    /// Try a failed request again so many times, if its body was read whole
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
+
     /// Take credentials, addresses and paths out of messages
     #[arg(long, value_name = "SWITCH", default_value = "on")]
     redaction: Switch,
@@ -120,14 +131,6 @@ struct Planned {
     /// Keep at most so many requests waiting (not available yet)
     #[arg(long, value_name = "N")]
     hold_max: Option<usize>,
-
-    /// Whose credentials the upstream sees (gateway: not available yet)
-    #[arg(long, value_name = "OWNER", default_value = "client")]
-    credentials: Credentials,
-
-    /// Try failed requests again so many times (only 0 is available yet)
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    retries: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -149,8 +152,8 @@ enum Switch {
     Off,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Credentials {
+#[derive(Clone, Copy, ValueEnum)]
+enum Owner {
     Client,
     Gateway,
 }
@@ -207,12 +210,22 @@ impl Cli {
         dialect::named(&self.errors.dialect)
     }
 
+    /// The layer that tries again, if it is wanted.
+    pub(crate) fn retry(&self) -> Option<RetryLayer<RetryPolicy>> {
+        let retries = self.errors.retries;
+        (retries > 0).then(|| RetryLayer::new(RetryPolicy::new(retries)))
+    }
+
     /// The layer that turns failures into answers.
     pub(crate) fn error_normalization(&self) -> ErrorNormalizationLayer {
         let errors = &self.errors;
         let layer = ErrorNormalizationLayer::new()
             .providers(Providers::named(&errors.provider).unwrap_or_default())
             .disclosure(self.disclosure())
+            .credentials(match errors.credentials {
+                Owner::Client => Credentials::Client,
+                Owner::Gateway => Credentials::Gateway,
+            })
             .idle_timeout(Duration::from_millis(errors.idle_timeout_ms))
             .first_event_timeout(Duration::from_millis(errors.first_event_timeout_ms))
             .promote_within(Duration::from_millis(errors.promote_within_ms))
@@ -235,8 +248,6 @@ impl Planned {
             (self.success_threshold.is_some(), "--success-threshold"),
             (self.hold_ms.is_some(), "--hold-ms"),
             (self.hold_max.is_some(), "--hold-max"),
-            (self.credentials == Credentials::Gateway, "--credentials gateway"),
-            (self.retries > 0, "--retries"),
         ];
         used.into_iter().find_map(|(used, option)| used.then_some(option))
     }
@@ -274,15 +285,12 @@ mod tests {
             "--success-threshold 1",
             "--hold-ms 1000",
             "--hold-max 10",
-            "--retries 1",
-            "--credentials gateway",
         ] {
             let error = parse(option).err().expect(option);
             assert_eq!(error.exit_code(), 2);
             let name = option.split(' ').next().unwrap();
             assert!(error.to_string().contains(name), "{error}");
         }
-        assert!(parse("--retries 0 --credentials client").is_ok());
     }
 
     #[test]

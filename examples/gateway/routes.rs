@@ -19,6 +19,7 @@ pub(crate) fn router(cli: &Cli, models: &ModelRegistry, proxy: Proxy<RequestBody
     }
     let inference = ServiceBuilder::new()
         .layer(ModelNameLayer::new().unless_closed(models.clone()))
+        .option_layer(cli.retry())
         .layer(cli.error_normalization())
         .layer(readiness)
         .service(proxy);
@@ -129,12 +130,14 @@ mod tests {
 
     #[tokio::test]
     async fn errors_are_written_as_the_options_say() {
-        let table: [(&str, &[&str], u16, _); 6] = [
+        let table: [(&str, &[&str], u16, _); 8] = [
             ("sim-error-first", &[], 502, r#"{"error":{"#),
             ("sim-error-first", &["--status-policy", "provider"], 500, r#"{"error":{"#),
             ("sim-error-first", &["--dialect", "fastapi"], 502, r#"{"detail":""#),
             ("sim-error-first", &["--promote-within-ms", "0"], 200, r#"data: {"error":{"#),
             ("sim-stall", &["--idle-timeout-ms", "200"], 200, r#""category":"timeout""#),
+            ("sim-401", &["--credentials", "gateway"], 502, "the gateway's request"),
+            ("sim-503", &["--retries", "1"], 503, r#""code":"overloaded""#),
             ("sim-b", &["--models", "a", "--unknown-model", "404"], 404, "model_not_found"),
         ];
         for (model, options, status, part) in table {
@@ -143,6 +146,17 @@ mod tests {
             let (seen, body) = send(&gateway, "POST", "/v1/chat/completions", &ask).await;
             assert_eq!(seen, status, "{model} {options:?}");
             assert!(body.contains(part), "{model} {options:?}: {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_tried_again_if_that_is_wanted() {
+        for (retries, at_least) in [("0", Duration::ZERO), ("2", Duration::from_millis(750))] {
+            let (gateway, _) = gateway(&["--retries", retries]).await;
+            let start = tokio::time::Instant::now();
+            let ask = r#"{"model":"sim-503"}"#;
+            assert_eq!(send(&gateway, "POST", "/v1/chat/completions", ask).await.0.as_u16(), 503);
+            assert!(start.elapsed() >= at_least, "{retries} retries took {:?}", start.elapsed());
         }
     }
 
