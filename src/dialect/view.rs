@@ -182,6 +182,13 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The upstream's address, if it may be shown.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&'a str> {
+        let full = self.disclosure.provider_context == ProviderContext::Full;
+        self.error.endpoint().filter(|_| full)
+    }
+
     /// The status the upstream answered with.
     #[must_use]
     pub fn provider_status(&self) -> Option<u16> {
@@ -245,13 +252,12 @@ impl<'a> View<'a> {
             ProviderContext::None => None,
             _ => self.error.provider(),
         }?;
-        let full = self.disclosure.provider_context == ProviderContext::Full;
         Some(Context {
             provider,
             request_id: self.request_id(),
             code: self.code().map(|code| self.name(code)),
             r#type: self.kind().map(|kind| self.name(kind)),
-            endpoint: self.error.endpoint().filter(|_| full),
+            endpoint: self.endpoint(),
         })
     }
 

@@ -84,11 +84,15 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
 /// The one line a new provider adds, at its place in the order of asking.
 macro_rules! providers {
-    ($($module:ident => $provider:ident,)+) => {
+    ($($module:ident => $provider:ident,)+; only by name: $($other:ident => $chosen:ident,)+) => {
         $(mod $module; pub use self::$module::$provider;)+
+        $(mod $other; pub use self::$other::$chosen;)+
 
         /// The built-in providers, from the most specific to the fallback.
         const BUILT_IN: &[&dyn Provider] = &[$(&$provider,)+];
+
+        /// Providers that claim every failure, so that they are asked only when chosen.
+        const BY_NAME: &[&dyn Provider] = &[$(&$chosen::new(),)+];
     };
 }
 
@@ -106,6 +110,9 @@ providers! {
     html => Html,
     text => Text,
     fallback => Fallback, // asked last, and always answers
+    ;
+    only by name:
+    nemo_gym => NemoGym,
 }
 
 /// The providers that are asked what a failure means, in their order.
@@ -126,13 +133,15 @@ impl Providers {
     /// is no such provider.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let named = BUILT_IN.iter().find(|provider| provider.name() == name)?;
+        let mut known = BUILT_IN.iter().chain(BY_NAME);
+        let named = known.find(|provider| provider.name() == name)?;
         Some(Self { first: Vec::new(), named: Some(*named) })
     }
 
-    /// The names of the built-in providers, in the order of asking.
+    /// The names of the built-in providers, in the order of asking, and of those that are asked only
+    /// when chosen.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        BUILT_IN.iter().map(|provider| provider.name())
+        BUILT_IN.iter().chain(BY_NAME).map(|provider| provider.name())
     }
 
     /// Asks `provider` before the ones added so far.

@@ -5,8 +5,12 @@ use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 use std::{future::ready, io};
-use tower::service_fn;
-use tower_inference::{Category, InferenceError, ModelRegistry};
+use tower::{Layer, service_fn};
+use tower_inference::{
+    Category, ErrorNormalizationLayer, InferenceError, ModelRegistry,
+    dialect::{DetailObject, Disclosure, ProviderContext, StatusPolicy},
+    provider::{NemoGym, Providers},
+};
 
 const SURFACES: [&str; 2] = ["/v1/chat/completions", "/v1/responses"];
 const ASK: &str = r#"{"model":"policy_model","input":"hi"}"#;
@@ -135,4 +139,110 @@ async fn the_500s_that_other_servers_make_of_everything_are_seen_through() {
         assert_eq!(answer.status(), 429);
         assert_eq!(answer.json()["error"]["category"], "rate_limited");
     }
+}
+
+/// Gym's own answers: its classification, its six keys, its status.
+async fn exact(path: &str, status: u16, body: &'static str) -> Answer {
+    let gym = NemoGym::new().model("policy_model").base_url("http://upstream/v1");
+    let disclosure = Disclosure::default()
+        .redaction(false)
+        .provider_context(ProviderContext::Full)
+        .status(StatusPolicy::Provider);
+    let service = ErrorNormalizationLayer::new()
+        .providers(Providers::auto().with(gym))
+        .dialect(DetailObject)
+        .disclosure(disclosure)
+        .layer(always(move || json(status, body)));
+    send(&service, post(path, r#"{"model":"what the client asked for"}"#)).await
+}
+
+// G1 G2 G3 G4 G7 G16 G18, V1 V2 V4 V6 V7 V8 V9 V11 V13 V14 V15
+#[tokio::test]
+async fn its_own_answers_are_reproduced_key_by_key() {
+    let table = [
+        (
+            401,
+            r#"{"error":{"message":"Invalid API key"}}"#,
+            "authentication",
+            false,
+            "Invalid API key",
+        ),
+        (400, "missing field messages", "request_error", false, "missing field messages"),
+        (500, "", "transient_upstream_failure", true, "Provider request failed"),
+        (404, r#"{"message":"no such model"}"#, "model_not_found", false, "no such model"),
+        (429, r#"{"detail":"slow down"}"#, "rate_limit", true, "slow down"),
+        (503, "busy", "transient_upstream_failure", true, "busy"),
+        (
+            502,
+            "gateway timeout while reading upstream response",
+            "transient_upstream_failure",
+            true,
+            "gateway timeout while reading upstream response",
+        ),
+        (
+            418,
+            r#"{"unexpected":"payload"}"#,
+            "provider_error",
+            false,
+            r#"{"unexpected":"payload"}"#,
+        ),
+        (418, "auth token expired", "authentication", false, "auth token expired"),
+        (
+            418,
+            "requested model was not found",
+            "model_not_found",
+            false,
+            "requested model was not found",
+        ),
+        (418, "rate limit exceeded upstream", "rate_limit", false, "rate limit exceeded upstream"),
+    ];
+    for (status, body, category, retryable, message) in table {
+        for path in SURFACES {
+            let answer = exact(path, status, body).await;
+            assert_eq!(answer.status(), status, "{body}");
+            let expected = serde_json::json!({ "detail": {
+                "provider_status": status,
+                "retryable": retryable,
+                "provider_context": { "base_url": "http://upstream/v1" },
+                "model": "policy_model",
+                "category": category,
+                "message": message,
+            }});
+            assert_eq!(answer.json(), expected, "{body}");
+            assert_eq!(answer.error().label(), Some(category));
+        }
+    }
+}
+
+// G19, V5
+#[tokio::test]
+async fn long_messages_are_cut_to_two_hundred_characters() {
+    let long: &'static str = Box::leak("x".repeat(500).into_boxed_str());
+    let answer = exact(SURFACES[0], 418, long).await;
+    let message = answer.json()["detail"]["message"].as_str().unwrap().to_owned();
+    assert_eq!((message.len(), message.ends_with("x...")), (200, true));
+}
+
+// G1, V3
+#[tokio::test]
+async fn a_failure_without_a_status_is_a_500() {
+    let service = ErrorNormalizationLayer::new()
+        .dialect(DetailObject)
+        .disclosure(Disclosure::default().status(StatusPolicy::Provider))
+        .layer(service_fn(|_: http::Request<Full<Bytes>>| {
+            ready(Err::<Response<Full<Bytes>>, _>(io::Error::from(io::ErrorKind::ConnectionReset)))
+        }));
+    let answer = send(&service, post(SURFACES[0], ASK)).await;
+    assert_eq!(answer.status(), 500);
+    let detail = answer.json()["detail"].take();
+    assert_eq!(detail["category"], "transient_upstream_failure");
+    assert_eq!((&detail["provider_status"], &detail["retryable"]), (&500.into(), &true.into()));
+}
+
+// G14
+#[tokio::test]
+async fn its_classification_is_never_used_unless_chosen() {
+    let [answer, _] = both(|| json(503, r#"{"error":{"message":"the author is away"}}"#)).await;
+    assert_eq!(answer.error().category(), Category::Overloaded);
+    assert_eq!(answer.error().label(), None);
 }
