@@ -29,6 +29,11 @@
 //! # let _ = app;
 //! ```
 //!
+//! # Features
+//!
+//! * `decompression`: error bodies compressed with gzip, deflate, br or zstd are read. Off by default:
+//!   then they are answered by their status alone.
+//!
 //! # Where to look
 //!
 //! | question | module |
@@ -42,6 +47,8 @@
 //! | is this tried again, after how long? | [`retry`] |
 //! | how are streams cut into events? | [`framing`] |
 //! | what is an operator told? | [`observe`] |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body;
 pub mod dialect;

@@ -1,6 +1,6 @@
 //! One request and what is needed to answer it, when its answer turns out to be a failure.
 
-use super::{ResponseBody, config::Config, credentials, service_error};
+use super::{ResponseBody, config::Config, credentials, decode, service_error};
 use crate::{
     dialect::{Client, Dialect, Seen, View},
     error::{Category, InferenceError, retry_after},
@@ -9,7 +9,7 @@ use crate::{
     provider::Failure,
 };
 use bytes::Bytes;
-use http::{Response, header, response};
+use http::{Response, response};
 use std::{sync::Arc, time::SystemTime};
 use tower::BoxError;
 
@@ -35,13 +35,8 @@ impl Exchange {
 
     /// What the upstream's answer with this head and body means.
     pub(super) fn read_answer(&self, head: &response::Parts, body: &[u8]) -> InferenceError {
-        // A body that cannot be read as it is, is not: its bytes would be shown as text.
-        let encoded = head
-            .headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
-        let body = if encoded { b"" } else { body };
-        let failure = Failure::of_answer(head.status, &head.headers, body).at(SystemTime::now());
+        let body = decode::decode(&head.headers, body, self.config.max_error_body);
+        let failure = Failure::of_answer(head.status, &head.headers, &body).at(SystemTime::now());
         self.complete(self.config.providers.read(&failure))
     }
 

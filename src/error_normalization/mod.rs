@@ -69,6 +69,7 @@
 mod body;
 mod config;
 mod credentials;
+mod decode;
 mod exchange;
 mod future;
 mod judge;
