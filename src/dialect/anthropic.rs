@@ -23,6 +23,10 @@ impl Dialect for Anthropic {
         "anthropic"
     }
 
+    fn survives_comments(&self) -> bool {
+        true
+    }
+
     fn body(&self, view: &View<'_>) -> Vec<u8> {
         json(&Envelope {
             r#type: "error",

@@ -87,6 +87,12 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     fn fails_after_last_word(&self) -> bool {
         false
     }
+
+    /// Whether the clients of this dialect ignore comments in an event stream, as the standard says
+    /// and few do. Default: no.
+    fn survives_comments(&self) -> bool {
+        false
+    }
 }
 
 /// What [`named`] finds can be set wherever a dialect can.
@@ -113,6 +119,10 @@ impl<D: Dialect + ?Sized> Dialect for &D {
 
     fn fails_after_last_word(&self) -> bool {
         (**self).fails_after_last_word()
+    }
+
+    fn survives_comments(&self) -> bool {
+        (**self).survives_comments()
     }
 }
 

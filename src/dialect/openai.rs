@@ -20,6 +20,10 @@ impl Dialect for OpenAi {
         "openai"
     }
 
+    fn survives_comments(&self) -> bool {
+        true
+    }
+
     fn body(&self, view: &View<'_>) -> Vec<u8> {
         json(&Envelope { error: ErrorObject::of(view) })
     }

@@ -23,6 +23,10 @@ impl Dialect for Responses {
         "responses"
     }
 
+    fn survives_comments(&self) -> bool {
+        true
+    }
+
     fn body(&self, view: &View<'_>) -> Vec<u8> {
         OpenAi.body(view)
     }

@@ -27,6 +27,7 @@ pub(super) struct Config {
     pub(super) first_event_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) promote_within: Duration,
+    pub(super) keep_alive: Option<Duration>,
     pub(super) observer: Option<Arc<dyn Observe>>,
     pub(super) map_error: Option<Arc<ErrorMapper>>,
 }
@@ -68,6 +69,7 @@ impl Default for Config {
             first_event_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(300),
             promote_within: Duration::from_secs(10),
+            keep_alive: None,
             observer: None,
             map_error: None,
         }
@@ -89,6 +91,7 @@ impl fmt::Debug for Config {
             .field("first_event_timeout", &self.first_event_timeout)
             .field("idle_timeout", &self.idle_timeout)
             .field("promote_within", &self.promote_within)
+            .field("keep_alive", &self.keep_alive)
             .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,10 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{Response, response};
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tower::BoxError;
 
 #[derive(Debug)]
@@ -93,6 +96,12 @@ impl Exchange {
         let error = &self.config.credentials.public(error.clone());
         let view = View::of(error, self.client.operation(), &self.config.disclosure);
         self.dialect().last_word(&view, seen).into()
+    }
+
+    /// How often a client hears a comment while it waits, if it survives one.
+    pub(super) fn keep_alive(&self) -> Option<Duration> {
+        let dialect = self.client.dialect();
+        self.config.keep_alive.filter(|_| dialect.survives_comments())
     }
 
     /// Whether the body of a stream fails after its last word.

@@ -116,6 +116,17 @@ impl ErrorNormalizationLayer {
         self.edit(|config| config.promote_within = wait)
     }
 
+    /// Sends a comment whenever a client of a watched stream has heard nothing for so long, counted
+    /// from the release of the head, so that proxies in between do not cut an idle connection. Default:
+    /// never.
+    ///
+    /// Only clients that survive comments get them: those of OpenAI and Anthropic, never Gemini's
+    /// (google-genai raises on any, or loses the next event).
+    #[must_use]
+    pub fn keep_alive(self, every: Duration) -> Self {
+        self.edit(|config| config.keep_alive = Some(every).filter(|every| !every.is_zero()))
+    }
+
     /// Tells `observer` of every failure and of the end of every watched stream. Default: nobody.
     #[must_use]
     pub fn observe(self, observer: impl Observe + 'static) -> Self {

@@ -33,6 +33,9 @@ const PROMOTE_AFTER_PREAMBLE: Duration = Duration::from_secs(2);
 /// How many bytes of preamble are held while the head waits.
 const MAX_PREAMBLE: usize = 64 << 10;
 
+/// A sign of life. One line end: with an empty line some clients dispatch an event of their own.
+const COMMENT: &[u8] = b": keep-alive\n";
+
 pin_project! {
     pub(super) struct Watched<B> {
         #[pin]
@@ -48,6 +51,10 @@ pin_project! {
         failure: Option<InferenceError>,
         has_yielded: bool,
         stall: Option<Stall>,
+        // The next sign of life to the client, and whether something has left since it was set.
+        #[pin]
+        beat: Option<Sleep>,
+        has_sent: bool,
         outcome: Option<StreamOutcome>,
     }
 
@@ -98,6 +105,8 @@ where
             failure: None,
             has_yielded: false,
             stall: None,
+            beat: None,
+            has_sent: true,
             outcome: None,
         }
     }
@@ -253,6 +262,26 @@ where
         }
     }
 
+    /// Ready when the client has heard nothing for as long as the layer allows. Called only while
+    /// there is nothing to send.
+    fn poll_beat(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let Some(every) = this.exchange.keep_alive().filter(|_| !this.stream.is_mid_event()) else {
+            return Poll::Pending;
+        };
+        if std::mem::take(this.has_sent) || this.beat.is_none() {
+            let at = later(Instant::now(), every);
+            match this.beat.as_mut().as_pin_mut() {
+                Some(beat) => beat.reset(at),
+                None => this.beat.set(Some(tokio::time::sleep_until(at))),
+            }
+        }
+        match this.beat.as_pin_mut() {
+            Some(beat) => beat.poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
     fn end(self: Pin<&mut Self>, outcome: StreamOutcome) {
         let this = self.project();
         this.exchange.stream_ended(outcome);
@@ -269,6 +298,7 @@ where
                 if events.is_empty() {
                     continue;
                 }
+                *this.has_sent = true;
                 return Poll::Ready(Some(Ok(Frame::data(events))));
             }
             if this.outcome.is_some() {
@@ -283,10 +313,17 @@ where
                 }
                 return Poll::Ready(this.trailers.take().map(|it| Ok(Frame::trailers(it))));
             }
-            let next = ready!(self.as_mut().poll_next(cx));
+            let Poll::Ready(next) = self.as_mut().poll_next(cx) else {
+                ready!(self.as_mut().poll_beat(cx));
+                *self.project().has_sent = true;
+                return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(COMMENT)))));
+            };
             let mut this = self.as_mut().project();
             match next {
-                Next::Forward(events) => return Poll::Ready(Some(Ok(Frame::data(events)))),
+                Next::Forward(events) => {
+                    *this.has_sent = true;
+                    return Poll::Ready(Some(Ok(Frame::data(events))));
+                }
                 Next::Complete(last) => {
                     this.queue.push_back(last);
                     this.body.set(None);

@@ -214,6 +214,27 @@ async fn comments_are_no_events_for_the_stall_timer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn signs_of_life_are_sent_only_to_clients_that_survive_them() {
+    let layer = layer().keep_alive(Duration::from_secs(10)).idle_timeout(Duration::from_secs(60));
+    let wait = |seconds| Step::Wait(Duration::from_secs(seconds));
+    let body = || Script::new([data(TEXT), wait(9), data(TEXT), wait(25), data(STOP)]);
+    let (_, out) = text(answer(&layer, CHAT, stream(body())).await).await;
+    let beat = ": keep-alive\n";
+    assert_eq!(out, [TEXT, TEXT, beat, beat, STOP].concat());
+
+    let gemini = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"finishReason\":\"STOP\"}]}\n\n";
+    let body = Script::new([data(gemini), wait(25)]);
+    let path = "/v1beta/models/g:streamGenerateContent?alt=sse";
+    assert_eq!(text(answer(&layer, path, stream(body)).await).await.1, gemini);
+
+    let silent = Script::frames([TEXT]).then(Step::Silence);
+    let (_, out) = text(answer(&layer, CHAT, stream(silent)).await).await;
+    let (_, error) = last_error(&out);
+    assert_eq!(out.matches(beat).count(), 5, "a comment of ours is no event of the upstream's");
+    assert_eq!(error["category"], "timeout");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_but_steady_stream_is_no_stall() {
     let layer = layer().idle_timeout(Duration::from_secs(30));
     let slow = |text| [Step::Wait(Duration::from_secs(29)), data(text)];
