@@ -64,6 +64,8 @@ mod registry;
 mod reporter;
 mod service;
 mod state;
+mod topology;
+mod update;
 mod wake;
 
 pub(crate) use self::not_ready::unknown_model;
@@ -74,9 +76,11 @@ pub use self::{
     layer::ReadinessLayer,
     not_ready::NotReady,
     probe::{ProbeFn, ReadinessProbe, Verdict, probe_fn},
-    registry::{ModelRegistry, Snapshot, UnknownModel},
+    registry::{Breakdown, ModelRegistry, Snapshot, UnknownModel},
     reporter::Reporter,
     service::Readiness,
     state::State,
+    topology::{Diagnosis, Unit},
+    update::Update,
     wake::Wake,
 };

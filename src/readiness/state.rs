@@ -81,6 +81,11 @@ impl StateCell {
         self.0.store(word, Ordering::Release);
     }
 
+    /// Stores what another cell with the same origin holds.
+    pub(super) fn copy(&self, other: &Self) {
+        self.0.store(other.0.load(Ordering::Acquire), Ordering::Release);
+    }
+
     /// One load, all that a request to a ready model costs here; `now` is asked for only where a
     /// state must be confirmed.
     pub(super) fn is_ready(&self, now: impl FnOnce() -> Duration) -> bool {

@@ -30,10 +30,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "dialect",
             "error",
             "head",
+            "readiness::Breakdown",
+            "readiness::Diagnosis",
             "readiness::ModelRegistry",
             "readiness::NotReady",
             "readiness::ReadinessProbe",
             "readiness::State",
+            "readiness::Unit",
             "readiness::unknown_model",
         ],
     ),
@@ -51,6 +54,7 @@ const PURE: &[&str] = &[
     "error_normalization/stream.rs",
     "readiness/not_ready.rs",
     "readiness/state.rs",
+    "readiness/topology.rs",
 ];
 
 /// What no pure file names.
