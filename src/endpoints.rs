@@ -8,9 +8,29 @@
 //! |---|---|---|---|
 //! | [`live`] | `/live` | 200 `{"status":"live"}` | the same: a loading model is no reason to be killed |
 //! | [`ready`], [`health`] | `/ready`, `/health` | 200 `{"status":"ready","models":{…}}` | 503 `{"status":"not_ready","reason":…,"models":{…}}`; `"draining"` while draining |
-//! | [`models`] | `/v1/models` and below | 200, the models that are ready | 503 in the client's dialect |
+//! | [`models`] | `/v1/models` | 200, the models that are ready | 503 in the client's dialect |
+//! | | `/v1/models/{id}` | 200, if that model is ready | 503 or 404 in the client's dialect |
+//! | | `/v1/models/{id}/ready` | 200 `{"id":…,"ready":true,…}` | 200 `{"id":…,"ready":false,…}`, with what is missing |
 //!
 //! They answer GET and HEAD, everything else with 405.
+//!
+//! # What operators see of a model
+//!
+//! `/v1/models/{id}/ready` shows the [`Breakdown`] of a model, with all that clients are not told:
+//! roles, replicas, what is missing where. It answers 200 for every model that the registry knows,
+//! however closed the gate is, and the [gate lets it pass](crate::ReadinessLayer::exempt). A model
+//! whose own id ends in `/ready` comes first. Keep it from clients if they should not see that.
+//!
+//! ```json
+//! {
+//!   "id": "llama-3", "object": "model.readiness", "ready": false,
+//!   "state": "incomplete", "reported": "ready", "process": "ready",
+//!   "namespaces": { "default": {
+//!     "ready": false, "present": ["decode"], "missing": ["prefill"], "ambiguous": [],
+//!     "units": [{ "id": "d", "role": "decode", "live": 2, "needs": [["prefill"]] }]
+//!   } }
+//! }
+//! ```
 //!
 //! # Example: an axum router
 //!
@@ -31,7 +51,9 @@ use crate::{
     dialect::{Client, Disclosure},
     error::{Category, InferenceError},
     head::RequestHead,
-    readiness::{ModelRegistry, NotReady, ReadinessProbe, State, unknown_model},
+    readiness::{
+        Breakdown, Diagnosis, ModelRegistry, NotReady, ReadinessProbe, State, Unit, unknown_model,
+    },
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -60,8 +82,10 @@ pub fn health(models: ModelRegistry) -> Endpoint {
     ready(models)
 }
 
-/// Lists the models that are ready, and describes one: `/v1/models/{id}` answers 200, 503 while the
-/// model is not ready, and 404 if nobody knows it. A model that is listed passes the gate.
+/// Lists the models that are ready, and describes one: `/v1/models/{id}`, of a model or an alias,
+/// answers 200, 503 while the model is not ready, and 404 if nobody knows it. A model that is listed
+/// passes the gate. `/v1/models/{id}/ready` tells operators why it does or does not; see the
+/// [module docs](self).
 #[must_use]
 pub fn models(models: ModelRegistry) -> Endpoint {
     Endpoint { kind: Kind::Models, models }
@@ -109,7 +133,7 @@ impl Endpoint {
             Kind::Ready => self.readiness(head),
             Kind::Models => match after_models(head.uri().path()) {
                 "" => self.list(head),
-                id => self.describe(head, &percent_decode(id)),
+                rest => self.model(head, rest),
             },
         }
     }
@@ -145,6 +169,24 @@ impl Endpoint {
         respond(head, StatusCode::OK, &json!({ "object": "list", "data": data }))
     }
 
+    /// One model, or its breakdown; `rest` is the path behind `/models/`.
+    fn model(&self, head: RequestHead<'_>, rest: &str) -> Response<String> {
+        let id = percent_decode(rest);
+        match rest.strip_suffix("/ready") {
+            Some(parent) if self.models.state(&id).is_none() => {
+                self.break_down(head, &percent_decode(parent))
+            }
+            _ => self.describe(head, &id),
+        }
+    }
+
+    fn break_down(&self, head: RequestHead<'_>, id: &str) -> Response<String> {
+        match self.models.breakdown(id) {
+            Some(breakdown) => respond(head, StatusCode::OK, &show(&breakdown)),
+            None => refuse(head, unknown_model(Some(id))),
+        }
+    }
+
     fn describe(&self, head: RequestHead<'_>, id: &str) -> Response<String> {
         if let Some(closed) = self.models.closed() {
             return refuse(head, closed.into_error());
@@ -160,6 +202,39 @@ impl Endpoint {
 /// A model as OpenAI's API describes it.
 fn describe(id: &str) -> Value {
     json!({ "id": id, "object": "model", "created": 0, "owned_by": "tower-inference" })
+}
+
+/// All there is to tell operators about a model.
+fn show(breakdown: &Breakdown) -> Value {
+    let namespaces: Map<String, Value> = breakdown
+        .namespaces()
+        .map(|(name, units)| {
+            let diagnosis = Diagnosis::of(units);
+            let shown = json!({
+                "ready": diagnosis.is_ready(),
+                "present": diagnosis.present().collect::<Vec<_>>(),
+                "missing": diagnosis.missing().collect::<Vec<_>>(),
+                "ambiguous": diagnosis.ambiguous().collect::<Vec<_>>(),
+                "units": units.iter().map(show_unit).collect::<Vec<_>>(),
+            });
+            (name.to_owned(), shown)
+        })
+        .collect();
+    let serves = breakdown.state().is_ready() && breakdown.process().is_ready();
+    json!({
+        "id": breakdown.model(),
+        "object": "model.readiness",
+        "ready": serves,
+        "state": breakdown.state().as_str(),
+        "reported": breakdown.reported().as_str(),
+        "process": breakdown.process().as_str(),
+        "namespaces": namespaces,
+    })
+}
+
+fn show_unit(unit: &Unit) -> Value {
+    let needs: Vec<Vec<&str>> = unit.needs().map(Iterator::collect).collect();
+    json!({ "id": unit.id(), "role": unit.role(), "live": unit.live(), "needs": needs })
 }
 
 fn respond(head: RequestHead<'_>, status: StatusCode, body: &Value) -> Response<String> {
@@ -260,6 +335,63 @@ mod tests {
         registry.set_process(State::starting());
         assert_eq!(get(&endpoint, "/v1/models").0, 503);
         assert_eq!(get(&endpoint, "/v1/models/c").0, 503);
+    }
+
+    #[test]
+    fn the_breakdown_is_shown_however_closed_the_gate_is() {
+        let registry = ModelRegistry::new();
+        let decode = Unit::new("d").with_role("decode").with_live(2).with_need(["prefill"]);
+        registry.set_unit("meta/a b", "blue", decode);
+        registry.set_unit("meta/a b", "green", Unit::new("x"));
+        registry.alias("gpt", "meta/a b");
+        registry.begin_drain();
+        let body = json!({
+            "id": "meta/a b", "object": "model.readiness", "ready": false,
+            "state": "ready", "reported": "ready", "process": "draining",
+            "namespaces": {
+                "blue": {
+                    "ready": false,
+                    "present": ["decode"], "missing": ["prefill"], "ambiguous": [],
+                    "units": [{ "id": "d", "role": "decode", "live": 2, "needs": [["prefill"]] }],
+                },
+                "green": {
+                    "ready": true,
+                    "present": [], "missing": [], "ambiguous": [],
+                    "units": [{ "id": "x", "role": null, "live": 1, "needs": [] }],
+                },
+            },
+        });
+        let endpoint = models(registry);
+        for path in ["/v1/models/meta/a%20b/ready", "/v1/models/gpt/ready"] {
+            assert_eq!(get(&endpoint, path), (200, body.clone()), "{path}");
+        }
+        for path in ["/v1/models/x/ready", "/v1/models/gpt/x/ready", "/v1/models/gpt/ready/ready"] {
+            assert_eq!(get(&endpoint, path).0, 404, "{path}");
+        }
+        // Escaped, it is no path segment of its own but a part of an id, which nobody knows.
+        assert_eq!(get(&endpoint, "/v1/models/gpt%2Fready").0, 503);
+    }
+
+    #[test]
+    fn an_id_that_ends_in_ready_is_an_id() {
+        let registry = ModelRegistry::new();
+        registry.set("a", State::Ready);
+        registry.set("a/ready", State::Ready);
+        registry.set("ready", State::Ready);
+        let endpoint = models(registry);
+        for (path, id, object) in [
+            ("/v1/models/a/ready", "a/ready", "model"),
+            ("/v1/models/a/ready/ready", "a/ready", "model.readiness"),
+            ("/v1/models/ready", "ready", "model"),
+            ("/v1/models/ready/ready", "ready", "model.readiness"),
+        ] {
+            let (status, body) = get(&endpoint, path);
+            assert_eq!(
+                (status, &body["id"], &body["object"]),
+                (200, &json!(id), &json!(object)),
+                "{path}"
+            );
+        }
     }
 
     #[test]

@@ -209,8 +209,9 @@ impl Shared {
         let state = cell.load(now);
         let parts = book.parts.get(name);
         let reported = parts.map_or(state, |parts| parts.reported.load(now));
-        let topology = parts.map(|parts| parts.topology.clone());
-        Some(Breakdown::new(Arc::clone(name), state, reported, topology.unwrap_or_default()))
+        let topology = parts.map(|parts| parts.topology.clone()).unwrap_or_default();
+        let process = self.process.load(now);
+        Some(Breakdown { model: Arc::clone(name), process, state, reported, topology })
     }
 
     pub(super) fn wake(&self) -> Wake {

@@ -65,24 +65,27 @@ impl Snapshot {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Breakdown {
-    model: Arc<str>,
-    state: State,
-    reported: State,
-    topology: Topology,
+    pub(super) model: Arc<str>,
+    pub(super) process: State,
+    pub(super) state: State,
+    pub(super) reported: State,
+    pub(super) topology: Topology,
 }
 
 impl Breakdown {
-    pub(super) fn new(model: Arc<str>, state: State, reported: State, topology: Topology) -> Self {
-        Self { model, state, reported, topology }
-    }
-
     /// The model's own name, if it was asked for by an alias.
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model
     }
 
-    /// The state that the gate goes by.
+    /// The state of the process, which the gate asks first.
+    #[must_use]
+    pub fn process(&self) -> State {
+        self.process
+    }
+
+    /// The state of the model that the gate goes by.
     #[must_use]
     pub fn state(&self) -> State {
         self.state
