@@ -45,7 +45,8 @@ impl Unit {
     /// enough. Default: none, it needs nobody.
     #[must_use]
     pub fn with_need<R: Into<Box<str>>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
-        self.needs.push(roles.into_iter().map(Into::into).collect());
+        let last = self.needs.len();
+        insert(&mut self.needs, last, roles.into_iter().map(Into::into).collect());
         self
     }
 
@@ -203,13 +204,13 @@ impl Topology {
     /// Adds a unit, or replaces the one of the same id.
     pub(super) fn set(&mut self, namespace: &str, unit: Unit) {
         let at = self.find(namespace).unwrap_or_else(|at| {
-            self.namespaces.insert(at, (namespace.into(), Vec::with_capacity(1)));
+            insert(&mut self.namespaces, at, (namespace.into(), Vec::new()));
             at
         });
         let units = &mut self.namespaces[at].1;
         match find(units, &unit.id) {
             Ok(at) => units[at] = unit,
-            Err(at) => units.insert(at, unit),
+            Err(at) => insert(units, at, unit),
         }
     }
 
@@ -236,6 +237,14 @@ impl Topology {
 
 fn find(units: &[Unit], id: &str) -> Result<usize, usize> {
     units.binary_search_by(|unit| (*unit.id).cmp(id))
+}
+
+/// Most models have one namespace, and most units one alternative: no place for more.
+fn insert<T>(list: &mut Vec<T>, at: usize, item: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.insert(at, item);
 }
 
 #[cfg(test)]
