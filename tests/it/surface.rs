@@ -65,11 +65,15 @@ fn values_go_anywhere() {
     is_plain::<Box<dyn provider::Provider>>();
     is_shared::<ModelRegistry>();
     is_shared::<ReadyFlag>();
+    is_shared::<readiness::Breakdown>();
+    is_shared::<readiness::Diagnosis<'_>>();
     is_shared::<readiness::NotReady>();
     is_shared::<readiness::ProbeFn<fn(RequestHead<'_>) -> readiness::Verdict>>();
     is_shared::<readiness::Snapshot>();
     is_shared::<readiness::State>();
+    is_shared::<readiness::Unit>();
     is_shared::<readiness::UnknownModel>();
+    is_shared::<readiness::Update>();
     is_shared::<readiness::Verdict>();
 }
 
