@@ -24,7 +24,10 @@
 //!    back what the inner service had reserved.
 //! 4. OPTIONS and the paths of [health checks](ReadinessLayer::exempt) always pass; `/v1/models` does
 //!    not. Use axum's `route_layer` where its own 404 and 405 should win over the gate.
-//! 5. The text says nothing of roles, workers or topology, and is made in
+//! 5. A [model](ModelRegistry) that is served in parts is incomplete while one of them is missing: see
+//!    [`Diagnosis`]. An engine that knows better than any probe [tells](ModelRegistry::follow) what
+//!    there is; if it stops telling, the gate closes.
+//! 6. The text says nothing of roles, workers or topology, and is made in
 //!    [one place](NotReady::message).
 //!
 //! # Example: a model that is still loading
