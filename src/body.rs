@@ -5,7 +5,8 @@
 //! [its own](crate::error_normalization::ResponseBody).
 //!
 //! Rules: a body that passes is forwarded frame by frame, with its trailers, its
-//! [`size_hint`](Body::size_hint) and its [`is_end_stream`](Body::is_end_stream).
+//! [`size_hint`](Body::size_hint) and its [`is_end_stream`](Body::is_end_stream). A request that is
+//! counted counts until this body has ended, failed or been dropped, read or not.
 //!
 //! # Example: a body of ours
 //!
@@ -23,7 +24,9 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::{
     collections::VecDeque,
+    fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tower::BoxError;
@@ -41,7 +44,7 @@ pin_project! {
     #[derive(Debug)]
     #[project = InnerProj]
     enum Inner<B> {
-        Pass { #[pin] body: B },
+        Pass { #[pin] body: B, guard: Option<Guard> },
         Full { bytes: Option<Bytes> },
     }
 }
@@ -49,7 +52,12 @@ pin_project! {
 impl<B> ResponseBody<B> {
     /// The inner service's body.
     pub fn pass(body: B) -> Self {
-        Self { inner: Inner::Pass { body } }
+        Self::guarded(body, None)
+    }
+
+    /// The inner service's body, which ends the guard when it ends.
+    pub(crate) fn guarded(body: B, guard: Option<Guard>) -> Self {
+        Self { inner: Inner::Pass { body, guard } }
     }
 
     /// One text of ours; no frame at all if it is empty.
@@ -78,8 +86,12 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().inner.project() {
-            InnerProj::Pass { body } => {
-                Poll::Ready(ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
+            InnerProj::Pass { body, guard } => {
+                let frame = ready!(body.poll_frame(cx));
+                if !matches!(frame, Some(Ok(_))) {
+                    *guard = None;
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             InnerProj::Full { bytes } => Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
         }
@@ -87,18 +99,39 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
-            Inner::Pass { body } => body.is_end_stream(),
+            Inner::Pass { body, .. } => body.is_end_stream(),
             Inner::Full { bytes } => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
-            Inner::Pass { body } => body.size_hint(),
+            Inner::Pass { body, .. } => body.size_hint(),
             Inner::Full { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
         }
+    }
+}
+
+/// Told when something that was begun has ended.
+pub(crate) trait OnEnd: fmt::Debug + Send + Sync {
+    fn ended(&self);
+}
+
+/// Tells when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Guard(Arc<dyn OnEnd>);
+
+impl Guard {
+    pub(crate) fn new(on_end: Arc<dyn OnEnd>) -> Self {
+        Self(on_end)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.ended();
     }
 }
 

@@ -62,6 +62,7 @@ pub mod observe;
 pub mod provider;
 pub mod readiness;
 pub mod retry;
+mod sync;
 
 pub use self::{
     error::{Category, InferenceError, Origin},

@@ -72,6 +72,12 @@ impl ReadyFlag {
     pub fn state(&self) -> State {
         self.0.state.load(self.0.origin.elapsed())
     }
+
+    /// Waits until no request that passed a gate of this flag is [under way](InFlight), at most
+    /// `deadline`; says whether that was reached. Set [`State::Draining`] first.
+    pub async fn drained(&self, deadline: Duration) -> bool {
+        self.0.in_flight.drained(deadline).await
+    }
 }
 
 impl Default for ReadyFlag {

@@ -1,43 +1,88 @@
-//! The future of one answer: called, waiting for the inner service, or refused.
+//! The future of one answer: called, waiting, or refused.
 
-use crate::body::ResponseBody;
+use super::{hold::Turn, layer::Config};
+use crate::{
+    body::{Guard, ResponseBody},
+    head::RequestHead,
+};
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
+use tower::{Service, ServiceExt, util::Oneshot};
 
 pin_project! {
     /// Response future of [`Readiness`](super::Readiness).
     ///
-    /// Dropping it drops the call, or the place in the inner service's queue, with it.
-    pub struct ResponseFuture<F, W> {
+    /// Dropping it drops the call, or the place in whichever line the request waits, with it.
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
         #[pin]
-        state: State<F, W>,
+        state: State<S::Future, Waiting<S, B>>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
     enum State<F, W> {
-        Called { #[pin] future: F },
+        Called { #[pin] future: F, guard: Option<Guard> },
         // Boxed: it holds a service and a request, and is rare.
         Waiting { future: Pin<Box<W>> },
         Refused { response: Option<Response<Bytes>> },
     }
 }
 
-impl<F, W> ResponseFuture<F, W> {
-    pub(super) fn called(future: F) -> Self {
-        Self { state: State::Called { future } }
+pin_project! {
+    /// A request that waits for its turn, if it needs one, then for a service that has reserved
+    /// nothing yet.
+    struct Waiting<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        config: Arc<Config>,
+        #[pin]
+        turn: Option<Turn>,
+        waits: Option<(S, Request<B>)>,
+        guard: Option<Guard>,
+        #[pin]
+        call: Option<Oneshot<S, Request<B>>>,
+    }
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    pub(super) fn called(future: S::Future, guard: Option<Guard>) -> Self {
+        Self { state: State::Called { future, guard } }
     }
 
-    pub(super) fn waiting(future: W) -> Self {
-        Self { state: State::Waiting { future: Box::pin(future) } }
+    /// The service has not been asked whether it is ready.
+    pub(super) fn waiting(
+        service: S,
+        request: Request<B>,
+        config: Arc<Config>,
+        guard: Option<Guard>,
+    ) -> Self {
+        let waits = Some((service, request));
+        Self::boxed(Waiting { config, turn: None, waits, guard, call: None })
+    }
+
+    pub(super) fn held(turn: Turn, service: S, request: Request<B>, config: Arc<Config>) -> Self {
+        let waits = Some((service, request));
+        Self::boxed(Waiting { config, turn: Some(turn), waits, guard: None, call: None })
+    }
+
+    fn boxed(waiting: Waiting<S, B>) -> Self {
+        Self { state: State::Waiting { future: Box::pin(waiting) } }
     }
 
     pub(super) fn refused(response: Response<Bytes>) -> Self {
@@ -45,27 +90,71 @@ impl<F, W> ResponseFuture<F, W> {
     }
 }
 
-impl<F, W, B, E> Future for ResponseFuture<F, W>
+impl<S, B, ResB> Future for ResponseFuture<S, B>
 where
-    F: Future<Output = Result<Response<B>, E>>,
-    W: Future<Output = Result<Response<B>, E>>,
+    S: Service<Request<B>, Response = Response<ResB>>,
 {
-    type Output = Result<Response<ResponseBody<B>>, E>;
+    type Output = Result<Response<ResponseBody<ResB>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = match self.project().state.project() {
-            StateProj::Called { future } => ready!(future.poll(cx)),
-            StateProj::Waiting { future } => ready!(future.as_mut().poll(cx)),
+        match self.project().state.project() {
+            StateProj::Called { future, guard } => {
+                Poll::Ready(guarded(ready!(future.poll(cx)), guard.take()))
+            }
+            StateProj::Waiting { future } => future.as_mut().poll(cx),
             StateProj::Refused { response } => {
                 let response = response.take().expect("a future is not polled after it is ready");
-                return Poll::Ready(Ok(response.map(ResponseBody::full)));
+                Poll::Ready(Ok(response.map(ResponseBody::full)))
             }
-        };
-        Poll::Ready(result.map(|response| response.map(ResponseBody::pass)))
+        }
     }
 }
 
-impl<F, W> fmt::Debug for ResponseFuture<F, W> {
+impl<S, B, ResB> Future for Waiting<S, B>
+where
+    S: Service<Request<B>, Response = Response<ResB>>,
+{
+    type Output = Result<Response<ResponseBody<ResB>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some((_, request)) = this.waits {
+            if let Some(turn) = this.turn.as_mut().as_pin_mut() {
+                let decided = ready!(turn.poll(cx, RequestHead::of(request)));
+                this.turn.set(None);
+                match decided {
+                    Ok(guard) => *this.guard = guard,
+                    Err(verdict) => {
+                        let response = this.config.refuse(verdict, request);
+                        *this.waits = None;
+                        return Poll::Ready(Ok(response.map(ResponseBody::full)));
+                    }
+                }
+            }
+        }
+        if let Some((service, request)) = this.waits.take() {
+            this.call.set(Some(service.oneshot(request)));
+        }
+        let call = this.call.as_mut().as_pin_mut();
+        let call = call.expect("a future is not polled after it is ready");
+        let result = ready!(call.poll(cx));
+        this.call.set(None);
+        Poll::Ready(guarded(result, this.guard.take()))
+    }
+}
+
+/// A failure ends the guard, an answer does with its body.
+fn guarded<B, E>(
+    result: Result<Response<B>, E>,
+    guard: Option<Guard>,
+) -> Result<Response<ResponseBody<B>>, E> {
+    result.map(|response| response.map(|body| ResponseBody::guarded(body, guard)))
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Called { .. } => "called",

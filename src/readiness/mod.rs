@@ -59,8 +59,10 @@
 
 mod flag;
 mod future;
+mod hold;
 mod in_flight;
 mod layer;
+mod line;
 mod not_ready;
 mod probe;
 mod registry;

@@ -76,6 +76,10 @@ impl ReadinessProbe for () {
     fn check(&self, _: RequestHead<'_>) -> Verdict {
         Verdict::Ready
     }
+
+    fn watch(&self) -> Option<Wake> {
+        Some(Wake::new())
+    }
 }
 
 /// `true` is ready, `false` starting.
@@ -146,6 +150,19 @@ macro_rules! all_of {
                     }
                 )+
                 Verdict::Ready
+            }
+
+            fn watch(&self) -> Option<Wake> {
+                #[allow(non_snake_case, reason = "a type parameter's name is at hand")]
+                let ($($probe,)+) = self;
+                Some(Wake::any([$($probe.watch()?),+]))
+            }
+
+            fn in_flight(&self) -> Option<InFlight> {
+                #[allow(non_snake_case, reason = "a type parameter's name is at hand")]
+                let ($($probe,)+) = self;
+                let counters: Vec<_> = [$($probe.in_flight()),+].into_iter().flatten().collect();
+                (!counters.is_empty()).then(|| InFlight::all(counters))
             }
         }
     };

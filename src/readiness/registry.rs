@@ -9,7 +9,7 @@ pub use self::snapshot::{Breakdown, Snapshot};
 
 use super::{InFlight, NotReady, ReadinessProbe, Reporter, State, Unit, Verdict, Wake};
 use crate::head::RequestHead;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Readiness per model, and of the process as a whole: cheap to clone, all clones share one state.
 ///
@@ -182,6 +182,12 @@ impl ModelRegistry {
     /// Refuses new requests from now on, with 503; those under way are not touched.
     pub fn begin_drain(&self) {
         self.set_process(State::Draining);
+    }
+
+    /// Waits until no request that passed a gate of this registry is [under way](InFlight), at most
+    /// `deadline`; says whether that was reached. [Begin to drain](Self::begin_drain) first.
+    pub async fn drained(&self, deadline: Duration) -> bool {
+        self.shared.in_flight().drained(deadline).await
     }
 
     /// The state of a model, by its name or an alias; `None` if it is not registered.

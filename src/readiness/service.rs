@@ -1,20 +1,24 @@
 //! The service: asks the probe, then the inner service.
 
-use super::{ReadinessProbe, ResponseFuture, Verdict, layer::Config, not_ready::unknown_model};
-use crate::{body::ResponseBody, dialect::Client, error::InferenceError, head::RequestHead};
-use http::{Request, Response};
+use super::{
+    InFlight, ReadinessProbe, ResponseFuture, State, Verdict, layer::Config,
+    not_ready::unknown_model,
+};
+use crate::{body::ResponseBody, dialect::Client, head::RequestHead};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use std::{
     mem,
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use tower::{Service, ServiceExt, util::Oneshot};
+use tower::Service;
 
 /// Answers 503, in the client's dialect, while the probe says "not ready"; see the
 /// [module docs](super).
 ///
-/// Keeps the inner service's error. A refusal gives back what the inner service's `poll_ready`
-/// reserved, so that a closed gate starves no other clone.
+/// Keeps the inner service's error. A request that is refused or held gives back what the inner
+/// service's `poll_ready` reserved, so that a closed gate starves no other clone.
 #[derive(Debug)]
 pub struct Readiness<S, P> {
     inner: S,
@@ -43,21 +47,6 @@ impl<S, P> Readiness<S, P> {
     pub fn into_inner(self) -> S {
         self.inner
     }
-
-    /// Why this request is refused; `None` if it may pass.
-    fn judge(&self, head: RequestHead<'_>) -> Option<InferenceError>
-    where
-        P: ReadinessProbe,
-    {
-        let error = match self.probe.check(head) {
-            Verdict::Ready => return None,
-            Verdict::NotReady(not_ready) => not_ready.into_error(),
-            Verdict::UnknownModel => unknown_model(head.model()),
-        };
-        let passes =
-            head.method() == http::Method::OPTIONS || self.config.is_exempt(head.uri().path());
-        (!passes).then_some(error)
-    }
 }
 
 /// The clone's inner service has not been asked whether it is ready.
@@ -74,7 +63,7 @@ where
 {
     type Response = Response<ResponseBody<ResB>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future, Oneshot<S, Request<ReqB>>>;
+    type Future = ResponseFuture<S, ReqB>;
 
     /// Forwards the inner service, unless the process gate is closed: then a request is answered
     /// without waiting for it.
@@ -88,20 +77,59 @@ where
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let head = RequestHead::of(&request);
+        let config = &self.config;
         let was_ready = mem::take(&mut self.inner_is_ready);
-        match self.judge(head) {
-            None if was_ready => ResponseFuture::called(self.inner.call(request)),
-            // The gate was closed when this instance was polled, and the request passes after all.
-            None => ResponseFuture::waiting(self.inner.clone().oneshot(request)),
-            Some(error) => {
-                if was_ready {
-                    // Gives back the reservation.
-                    self.inner = self.inner.clone();
-                }
-                let client = Client::of(head);
-                let dialect = self.config.dialect.as_deref().unwrap_or_else(|| client.dialect());
-                ResponseFuture::refused(client.answer(error, dialect, &self.config.disclosure))
+        // Before the state is read: see `InFlight::begin`.
+        let guard = config.in_flight.as_ref().map(InFlight::begin);
+        let verdict = match self.probe.check(head) {
+            Verdict::Ready => None,
+            verdict => Some(verdict).filter(|_| !config.always_passes(head)),
+        };
+        let Some(verdict) = verdict else {
+            if was_ready {
+                return ResponseFuture::called(self.inner.call(request), guard);
             }
+            // The gate was closed when this instance was polled, and the request passes after all.
+            return ResponseFuture::waiting(self.inner.clone(), request, Arc::clone(config), guard);
+        };
+        drop(guard);
+        if was_ready {
+            // Gives back the reservation.
+            self.inner = self.inner.clone();
         }
+        match config.hold.as_ref().and_then(|it| it.join(&verdict, head, config.release_every)) {
+            Some(turn) => {
+                ResponseFuture::held(turn, self.inner.clone(), request, Arc::clone(config))
+            }
+            None => ResponseFuture::refused(config.refuse(verdict, &request)),
+        }
+    }
+}
+
+impl Config {
+    fn always_passes(&self, head: RequestHead<'_>) -> bool {
+        head.method() == Method::OPTIONS || self.is_exempt(head.uri().path())
+    }
+
+    /// The answer to a request that does not pass.
+    pub(super) fn refuse<B>(&self, verdict: Verdict, request: &Request<B>) -> Response<Bytes> {
+        let head = RequestHead::of(request);
+        let (error, drains) = match verdict {
+            Verdict::NotReady(it) => {
+                let drains = it.state() == State::Draining;
+                (it.into_error(), drains)
+            }
+            Verdict::UnknownModel => (unknown_model(head.model()), false),
+            Verdict::Ready => unreachable!("a request that may pass is not refused"),
+        };
+        let client = Client::of(head);
+        let dialect = self.dialect.as_deref().unwrap_or_else(|| client.dialect());
+        let mut response = client.answer(error, dialect, &self.disclosure);
+        // The connection would only lead back here. Other versions have no such header.
+        if drains && request.version() <= Version::HTTP_11 {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response
     }
 }

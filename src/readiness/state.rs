@@ -1,9 +1,7 @@
 //! The states of a process or a model, and one word that holds a state.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use crate::sync::AtomicU64;
+use std::{sync::atomic::Ordering, time::Duration};
 
 /// Whether a process or a model can serve.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,14 +85,14 @@ impl StateCell {
     }
 
     /// One load, all that a request to a ready model costs here; `now` is asked for only where a
-    /// state must be confirmed.
+    /// state must be confirmed. Sequentially consistent, for [`InFlight`](super::InFlight).
     pub(super) fn is_ready(&self, now: impl FnOnce() -> Duration) -> bool {
-        let word = self.0.load(Ordering::Acquire);
+        let word = self.0.load(Ordering::SeqCst);
         word == READY || (word & KIND == READY_UNTIL && millis(now()) <= word >> 3)
     }
 
     pub(super) fn load(&self, now: Duration) -> State {
-        let word = self.0.load(Ordering::Acquire);
+        let word = self.0.load(Ordering::SeqCst);
         match word & KIND {
             READY => State::Ready,
             INCOMPLETE => State::Incomplete,
@@ -171,5 +169,48 @@ mod tests {
     fn an_absurd_eta_does_not_overflow() {
         let cell = StateCell::new(State::Starting { eta: Some(Duration::MAX) }, Duration::MAX);
         assert!(matches!(cell.load(SECOND), State::Starting { eta: Some(_) }));
+    }
+}
+
+#[cfg(all(test, tower_inference_loom))]
+mod loom_models {
+    use super::*;
+    use crate::sync::AtomicUsize;
+    use loom::thread;
+    use std::sync::Arc;
+
+    #[test]
+    fn loom_whoever_sees_ready_sees_what_was_loaded() {
+        loom::model(|| {
+            let cell = Arc::new(StateCell::new(State::starting(), Duration::ZERO));
+            let weights = Arc::new(AtomicUsize::new(0));
+            let (flag, loaded) = (Arc::clone(&cell), Arc::clone(&weights));
+            let loader = thread::spawn(move || {
+                loaded.store(1, Ordering::Relaxed);
+                flag.report(State::Ready, None, Duration::ZERO);
+            });
+            if cell.is_ready(|| Duration::ZERO) {
+                assert_eq!(weights.load(Ordering::Relaxed), 1);
+            }
+            loader.join().unwrap();
+            assert!(cell.is_ready(|| Duration::ZERO), "the next request sees the flip");
+        });
+    }
+
+    #[test]
+    fn loom_a_request_sees_one_of_the_reported_states() {
+        loom::model(|| {
+            let cell = Arc::new(StateCell::new(State::starting(), Duration::ZERO));
+            let reports = [State::Ready, State::Draining].map(|state| {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || cell.report(state, None, Duration::ZERO))
+            });
+            let seen = cell.load(Duration::ZERO);
+            assert!([State::starting(), State::Ready, State::Draining].contains(&seen));
+            for report in reports {
+                report.join().unwrap();
+            }
+            assert_ne!(cell.load(Duration::ZERO), State::starting());
+        });
     }
 }

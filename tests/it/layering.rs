@@ -13,6 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("framing", &[]),
     ("head", &[]),
+    ("sync", &[]),
     ("provider", &["error", "framing"]),
     ("dialect", &["error", "framing", "head"]),
     ("observe", &["error"]),
@@ -20,7 +21,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "error_normalization",
         &["body", "dialect", "error", "framing", "head", "observe", "provider"],
     ),
-    ("readiness", &["body", "dialect", "error", "head", "observe", "provider"]),
+    ("readiness", &["body", "dialect", "error", "head", "observe", "provider", "sync"]),
     ("retry", &["error", "model_name::RequestBody"]),
     ("model_name", &["body", "framing", "head", "readiness::ReadinessProbe"]),
     (

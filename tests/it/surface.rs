@@ -19,7 +19,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn, util::Oneshot};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::trace::TraceLayer;
 use tower_inference::{
     Category, ErrorNormalization, ErrorNormalizationLayer, InferenceError, ModelName,
@@ -90,8 +90,9 @@ fn adapters_are_what_their_parts_are() {
     is_shared::<ReadinessLayer<ModelRegistry>>();
     is_shared::<Readiness<Leaf, ModelRegistry>>();
     is_plain::<body::ResponseBody<Full<Bytes>>>();
-    is_plain::<readiness::ResponseFuture<Inner, Oneshot<Leaf, Request<RequestBody<Full<Bytes>>>>>>(
-    );
+    is_plain::<readiness::ResponseFuture<Leaf, RequestBody<Full<Bytes>>>>();
+    is_shared::<readiness::InFlight>();
+    is_shared::<readiness::Wake>();
 
     is_shared::<ModelNameLayer<ModelRegistry>>();
     is_shared::<ModelName<Leaf, ModelRegistry>>();
