@@ -25,14 +25,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Stands between two accesses that are sequentially consistent already: loom takes those for
-/// acquire and release, and only such a fence for what it is.
-#[inline]
-pub(crate) fn total_order() {
-    #[cfg(all(test, tower_inference_loom))]
-    fence(Ordering::SeqCst);
-}
-
 /// What was stored before this is seen by whoever stores before its own, and then looks.
 pub(crate) fn full_fence() {
     fence(Ordering::SeqCst);

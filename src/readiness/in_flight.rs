@@ -3,7 +3,7 @@
 use super::wake::{Bell, Listener};
 use crate::{
     body::{Guard, OnEnd},
-    sync::{AtomicUsize, total_order},
+    sync::AtomicUsize,
 };
 use std::{
     future::{Future, poll_fn},
@@ -101,11 +101,11 @@ impl InFlight {
 
     /// Counts a request, until the guard is dropped.
     ///
-    /// To be called before the state is read, which must be a sequentially consistent load: then
-    /// either the request sees a drain, or whoever drains sees the request.
+    /// To be called before the state is read: then either the request sees a drain that was begun, or
+    /// [`idle`](Self::idle) sees the request. Both change the same word, and whoever comes second
+    /// sees all that the first has done before.
     pub(super) fn begin(&self) -> Guard {
         self.add();
-        total_order();
         match &self.0 {
             Kind::One(counter) => Guard::new(Arc::clone(counter) as Arc<dyn OnEnd>),
             Kind::All(counters) => Guard::new(Arc::clone(counters) as Arc<dyn OnEnd>),
@@ -115,7 +115,7 @@ impl InFlight {
     fn add(&self) {
         match &self.0 {
             Kind::One(counter) => {
-                counter.count.fetch_add(REQUEST, Ordering::SeqCst);
+                counter.count.fetch_add(REQUEST, Ordering::Acquire);
             }
             Kind::All(counters) => counters.iter().for_each(Self::add),
         }

@@ -85,14 +85,14 @@ impl StateCell {
     }
 
     /// One load, all that a request to a ready model costs here; `now` is asked for only where a
-    /// state must be confirmed. Sequentially consistent, for [`InFlight`](super::InFlight).
+    /// state must be confirmed.
     pub(super) fn is_ready(&self, now: impl FnOnce() -> Duration) -> bool {
-        let word = self.0.load(Ordering::SeqCst);
+        let word = self.0.load(Ordering::Acquire);
         word == READY || (word & KIND == READY_UNTIL && millis(now()) <= word >> 3)
     }
 
     pub(super) fn load(&self, now: Duration) -> State {
-        let word = self.0.load(Ordering::SeqCst);
+        let word = self.0.load(Ordering::Acquire);
         match word & KIND {
             READY => State::Ready,
             INCOMPLETE => State::Incomplete,
