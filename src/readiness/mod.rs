@@ -9,9 +9,9 @@
 //! | state | request | health endpoints |
 //! |---|---|---|
 //! | [`Ready`](State::Ready) | passes | 200 `ready` |
-//! | [`Starting`](State::Starting) | 503, `retry-after` the ETA if known | 503 `not_ready` |
+//! | [`Starting`](State::Starting) | 503, `retry-after` the ETA if known; may [wait](ReadinessLayer::hold) | 503 `not_ready` |
 //! | [`Incomplete`](State::Incomplete) | 503 | 503 `not_ready` |
-//! | [`Draining`](State::Draining) | 503; requests under way finish | 503 `draining` |
+//! | [`Draining`](State::Draining) | 503, `connection: close` over HTTP/1; requests under way finish | 503 `draining` |
 //! | [`Failed`](State::Failed) | 503 | 503 `not_ready` |
 //! | model unknown | passes, or [404](UnknownModel::NotFound) | |
 //!
@@ -20,8 +20,8 @@
 //! 2. The decision is made in `call`, once per request, from the state at that moment. A flip is
 //!    visible to the next request, in both directions, without a restart.
 //! 3. `poll_ready` forwards the inner service. While the process gate is closed it does not: a
-//!    request is refused without waiting for a service that is not needed. A refused request gives
-//!    back what the inner service had reserved.
+//!    request is refused without waiting for a service that is not needed. A request that is refused
+//!    or [held](ReadinessLayer::hold) gives back what the inner service had reserved.
 //! 4. OPTIONS and the paths of [health checks](ReadinessLayer::exempt) always pass; `/v1/models` does
 //!    not. Use axum's `route_layer` where its own 404 and 405 should win over the gate.
 //! 5. A [model](ModelRegistry) that is served in parts is incomplete while one of them is missing: see
@@ -29,6 +29,10 @@
 //!    there is; if it stops telling, the gate closes.
 //! 6. The text says nothing of roles, workers or topology, and is made in
 //!    [one place](NotReady::message).
+//! 6. Requests are [counted](InFlight) from the moment they pass to the end of their answers' bodies.
+//!    Whoever stops a process closes the gate first, then waits for them:
+//!    [`ReadyFlag::drained`](crate::ReadyFlag::drained),
+//!    [`ModelRegistry::drained`](crate::ModelRegistry::drained).
 //!
 //! # Example: a model that is still loading
 //!
