@@ -192,7 +192,6 @@ async fn who_waits_in_vain_or_finds_no_place_is_answered_as_if_refused() {
     assert_eq!(layer.waiting(), 0);
 }
 
-/// R10.
 #[tokio::test(start_paused = true)]
 async fn no_more_wait_than_allowed_however_many_arrive() {
     let flag = ReadyFlag::new();
@@ -214,7 +213,6 @@ async fn no_more_wait_than_allowed_however_many_arrive() {
     assert_eq!(layer.waiting(), 0);
 }
 
-/// R12.
 #[tokio::test(start_paused = true)]
 async fn first_come_first_served_per_model() {
     let models = ModelRegistry::new();
@@ -268,7 +266,6 @@ async fn the_first_to_come_is_the_first_to_go() {
     assert_eq!(log.names(), (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
-/// R8.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_are_released_within_a_second_and_not_at_once() {
     let flag = ReadyFlag::new();
@@ -296,7 +293,6 @@ async fn ten_thousand_are_released_within_a_second_and_not_at_once() {
     assert!(most <= 100, "{most} at once");
 }
 
-/// R11.
 #[tokio::test(start_paused = true)]
 async fn cancelled_waiters_leave_nothing_and_starve_nobody() {
     let flag = ReadyFlag::new();
@@ -326,7 +322,6 @@ async fn cancelled_waiters_leave_nothing_and_starve_nobody() {
     assert!((250..=600).contains(&log.len()), "{}", log.len());
 }
 
-/// R11.
 #[tokio::test(start_paused = true)]
 async fn the_wake_up_of_a_waiter_that_is_cancelled_goes_to_the_next() {
     let flag = ReadyFlag::new();
@@ -345,7 +340,6 @@ async fn the_wake_up_of_a_waiter_that_is_cancelled_goes_to_the_next() {
     assert!(waiting[1].is_woken());
 }
 
-/// R13.
 #[tokio::test(start_paused = true)]
 async fn a_flip_back_during_the_release_leaves_the_rest_waiting() {
     let flag = ReadyFlag::new();
@@ -367,7 +361,6 @@ async fn a_flip_back_during_the_release_leaves_the_rest_waiting() {
     }
 }
 
-/// R17.
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_model_that_goes_is_answered_at_once() {
     type Change = fn(&ModelRegistry);
@@ -434,7 +427,6 @@ async fn a_cold_model_starves_no_warm_one() {
     assert_eq!(log.names(), ["warm"; 50]);
 }
 
-/// T11.
 #[tokio::test(start_paused = true)]
 async fn the_task_that_polled_last_is_the_one_woken() {
     let flag = ReadyFlag::new();
@@ -458,7 +450,6 @@ async fn the_task_that_polled_last_is_the_one_woken() {
     }
 }
 
-/// R19.
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_panics_harms_its_request_alone() {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -477,7 +468,6 @@ async fn a_probe_that_panics_harms_its_request_alone() {
     assert_eq!(layer.waiting(), 0);
 }
 
-/// R20.
 #[test]
 fn only_a_request_that_waits_needs_a_runtime() {
     let flag = ReadyFlag::ready();

@@ -211,7 +211,6 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
-/// T1.
 #[test]
 fn no_order_calls_a_service_that_is_not_ready_or_loses_anything() {
     let runtime = runtime();
@@ -226,7 +225,7 @@ fn no_order_calls_a_service_that_is_not_ready_or_loses_anything() {
     });
 }
 
-/// T7. `TOWER_INFERENCE_CANCELS` sets how many of them.
+/// `TOWER_INFERENCE_CANCELS` sets how many of them.
 #[test]
 fn cancelled_requests_leave_every_counter_at_zero() {
     let cancels = std::env::var("TOWER_INFERENCE_CANCELS");
@@ -253,7 +252,6 @@ fn cancelled_requests_leave_every_counter_at_zero() {
     world.end();
 }
 
-/// T7.
 #[test]
 fn a_request_may_be_dropped_after_any_number_of_polls() {
     let runtime = runtime();
@@ -277,7 +275,6 @@ fn a_request_may_be_dropped_after_any_number_of_polls() {
     }
 }
 
-/// T9.
 #[test]
 fn a_future_that_is_polled_again_may_panic_and_counts_no_twice() {
     let runtime = runtime();
@@ -304,7 +301,6 @@ fn a_future_that_is_polled_again_may_panic_and_counts_no_twice() {
     }
 }
 
-/// T2, T3 and T4 together, with places: a service that waits holds no permit.
 #[test]
 fn those_who_wait_hold_no_permit() {
     let runtime = runtime();
