@@ -69,7 +69,9 @@ pub use self::{
     error_normalization::{ErrorNormalization, ErrorNormalizationLayer},
     head::{RequestHead, RequestedModel},
     model_name::{ModelName, ModelNameLayer, RequestBody},
-    readiness::{ModelRegistry, Readiness, ReadinessLayer, ReadinessProbe, ReadyFlag, probe_fn},
+    readiness::{
+        ModelRegistry, ProbeDriver, Readiness, ReadinessLayer, ReadinessProbe, ReadyFlag, probe_fn,
+    },
 };
 
 #[cfg(doctest)]

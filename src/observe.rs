@@ -6,7 +6,8 @@
 //! Rules:
 //!
 //! 1. A method is called once per fact, from the task that handles the request: it must not block.
-//! 2. A healthy answer that is no stream is no fact: the hot path calls nobody.
+//! 2. What goes well is a fact too, but only where somebody is set to hear it: without an observer the
+//!    hot path calls nobody.
 //!
 //! # Example: counting failures
 //!
@@ -27,7 +28,9 @@
 //! # let _ = layer;
 //! ```
 
-use crate::error::InferenceError;
+use crate::{error::InferenceError, readiness::State};
+use http::StatusCode;
+use std::{sync::Arc, time::Duration};
 
 /// Is told what the layers see.
 pub trait Observe: Send + Sync {
@@ -40,10 +43,105 @@ pub trait Observe: Send + Sync {
     fn stream_ended(&self, outcome: StreamOutcome) {
         let _ = outcome;
     }
+
+    /// A request for a model's work was answered without an error that a layer recognised: its stream
+    /// came to its end, or the head of any other answer has come.
+    fn completed(&self, completion: &Completion<'_>) {
+        let _ = completion;
+    }
+
+    /// A probe of a [`ProbeDriver`](crate::ProbeDriver) is over.
+    fn probed(&self, probe: &Probed<'_>) {
+        let _ = probe;
+    }
+
+    /// A [`ProbeDriver`](crate::ProbeDriver) found that a model, or the process as a whole, is now in
+    /// another state.
+    fn state_changed(&self, model: Option<&str>, state: State) {
+        let _ = (model, state);
+    }
 }
 
 /// Observes nothing.
 impl Observe for () {}
+
+/// All of them are told, in order.
+impl<T: Observe> Observe for Vec<T> {
+    fn failed(&self, error: &InferenceError) {
+        self.iter().for_each(|it| it.failed(error));
+    }
+
+    fn stream_ended(&self, outcome: StreamOutcome) {
+        self.iter().for_each(|it| it.stream_ended(outcome));
+    }
+
+    fn completed(&self, completion: &Completion<'_>) {
+        self.iter().for_each(|it| it.completed(completion));
+    }
+
+    fn probed(&self, probe: &Probed<'_>) {
+        self.iter().for_each(|it| it.probed(probe));
+    }
+
+    fn state_changed(&self, model: Option<&str>, state: State) {
+        self.iter().for_each(|it| it.state_changed(model, state));
+    }
+}
+
+impl<T: Observe + ?Sized> Observe for Arc<T> {
+    fn failed(&self, error: &InferenceError) {
+        (**self).failed(error);
+    }
+
+    fn stream_ended(&self, outcome: StreamOutcome) {
+        (**self).stream_ended(outcome);
+    }
+
+    fn completed(&self, completion: &Completion<'_>) {
+        (**self).completed(completion);
+    }
+
+    fn probed(&self, probe: &Probed<'_>) {
+        (**self).probed(probe);
+    }
+
+    fn state_changed(&self, model: Option<&str>, state: State) {
+        (**self).state_changed(model, state);
+    }
+}
+
+/// A request that was answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Completion<'a> {
+    /// The model that the request asked for, if that is known.
+    pub model: Option<&'a str>,
+    /// The status of the answer.
+    pub status: StatusCode,
+}
+
+impl<'a> Completion<'a> {
+    /// An answer with this status.
+    #[must_use]
+    pub fn new(model: Option<&'a str>, status: StatusCode) -> Self {
+        Self { model, status }
+    }
+}
+
+/// A probe that is over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Probed<'a> {
+    /// The model whose readiness it was about; `None` for the process as a whole.
+    pub model: Option<&'a str>,
+    /// Whether it asked for real work.
+    pub deep: bool,
+    /// What it found: `ready`, `not_ready`, `busy`, `failed`, or `aborted` if traffic had the answer
+    /// first.
+    pub outcome: &'static str,
+    /// How long it took.
+    pub took: Duration,
+}
 
 /// How a watched stream ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

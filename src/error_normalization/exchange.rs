@@ -5,11 +5,11 @@ use crate::{
     dialect::{Client, Dialect, Seen, View},
     error::{Category, InferenceError, retry_after},
     head::{RequestHead, RequestedModel},
-    observe::StreamOutcome,
+    observe::{Completion, StreamOutcome},
     provider::Failure,
 };
 use bytes::Bytes;
-use http::{Response, response};
+use http::{Response, StatusCode, response};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -118,6 +118,17 @@ impl Exchange {
     pub(super) fn stream_ended(&self, outcome: StreamOutcome) {
         if let Some(observer) = &self.config.observer {
             observer.stream_ended(outcome);
+        }
+        if outcome == StreamOutcome::Completed {
+            self.completed(StatusCode::OK);
+        }
+    }
+
+    /// Tells the observer of work that was done; health checks and lists of models are none.
+    pub(super) fn completed(&self, status: StatusCode) {
+        if let (Some(observer), Some(_)) = (&self.config.observer, self.client.operation()) {
+            let model = self.model.as_ref().map(RequestedModel::as_str);
+            observer.completed(&Completion::new(model, status));
         }
     }
 

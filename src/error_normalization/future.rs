@@ -156,6 +156,7 @@ where
             Received::Answer(exchange.replace(head, error))
         }
         (Verdict::Pass | Verdict::Watch, _) => {
+            exchange.completed(head.status);
             Received::Answer(Response::from_parts(head, ResponseBody::pass(body)))
         }
     }

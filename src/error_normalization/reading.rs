@@ -165,7 +165,10 @@ where
                 let error = self.exchange.complete(error);
                 self.exchange.replace(self.head, error)
             }
-            Decision::Release => Response::from_parts(self.head, ResponseBody::replayed(self.body)),
+            Decision::Release => {
+                self.exchange.completed(self.head.status);
+                Response::from_parts(self.head, ResponseBody::replayed(self.body))
+            }
         }
     }
 

@@ -32,6 +32,11 @@ impl Inner {
         self.state.report(state, valid_for, self.origin.elapsed());
         self.wake.wake();
     }
+
+    pub(super) fn confirm(&self, state: State, valid_for: Option<Duration>) {
+        self.state.confirm(state, valid_for, self.origin.elapsed());
+        self.wake.wake();
+    }
 }
 
 impl ReadyFlag {

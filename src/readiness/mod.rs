@@ -26,10 +26,11 @@
 //!    not. Use axum's `route_layer` where its own 404 and 405 should win over the gate.
 //! 5. A [model](ModelRegistry) that is served in parts is incomplete while one of them is missing: see
 //!    [`Diagnosis`]. An engine that knows better than any probe [tells](ModelRegistry::follow) what
-//!    there is; if it stops telling, the gate closes.
+//!    there is; if it stops telling, the gate closes. All others are [asked](crate::ProbeDriver), each
+//!    in [its own way](preset).
 //! 6. The text says nothing of roles, workers or topology, and is made in
 //!    [one place](NotReady::message).
-//! 6. Requests are [counted](InFlight) from the moment they pass to the end of their answers' bodies.
+//! 7. Requests are [counted](InFlight) from the moment they pass to the end of their answers' bodies.
 //!    Whoever stops a process closes the gate first, then waits for them:
 //!    [`ReadyFlag::drained`](crate::ReadyFlag::drained),
 //!    [`ModelRegistry::drained`](crate::ModelRegistry::drained).
@@ -61,13 +62,16 @@
 //! # }).unwrap();
 //! ```
 
+mod driver;
 mod flag;
 mod future;
 mod hold;
 mod in_flight;
 mod layer;
 mod line;
+mod monitor;
 mod not_ready;
+pub mod preset;
 mod probe;
 mod registry;
 mod reporter;
@@ -79,11 +83,14 @@ mod wake;
 
 pub(crate) use self::not_ready::unknown_model;
 pub use self::{
+    driver::{ProbeDriver, ProbeHandle},
     flag::ReadyFlag,
     future::ResponseFuture,
     in_flight::InFlight,
     layer::ReadinessLayer,
+    monitor::Phase,
     not_ready::NotReady,
+    preset::{Outcome, Preset},
     probe::{ProbeFn, ReadinessProbe, Verdict, probe_fn},
     registry::{Breakdown, ModelRegistry, Snapshot, UnknownModel},
     reporter::Reporter,

@@ -118,7 +118,7 @@ impl ModelRegistry {
     /// Reports the state of a model, which is added if it is new. While its units are incomplete, a
     /// model that is reported ready is [`Incomplete`](State::Incomplete).
     pub fn set(&self, model: &str, state: State) {
-        self.shared.report(Some(model), state, None);
+        self.shared.report(model, state);
     }
 
     /// Adds a unit of a model, or replaces the one of the same id. The model is added if it is new.

@@ -31,18 +31,28 @@ impl Reporter {
         Self(Target::Model(Arc::downgrade(registry), model.into()))
     }
 
+    /// The model whose state this sets; `None` for a process as a whole.
+    #[must_use]
+    pub fn model_name(&self) -> Option<&str> {
+        match &self.0 {
+            Target::Flag(_) | Target::Process(_) => None,
+            Target::Model(_, model) => Some(model),
+        }
+    }
+
     /// Sets the state. [`State::Ready`] counts only for `valid_for`, if that is given: unless it is
-    /// reported again by then, it reads as [`State::Failed`].
+    /// reported again by then, it reads as [`State::Failed`]. A [drain](State::Draining) is left as it is:
+    /// it was decided, not found out.
     ///
     /// Returns whether anybody is left to read it.
     pub fn report(&self, state: State, valid_for: Option<Duration>) -> bool {
         match &self.0 {
-            Target::Flag(flag) => flag.upgrade().map(|flag| flag.report(state, valid_for)),
+            Target::Flag(flag) => flag.upgrade().map(|flag| flag.confirm(state, valid_for)),
             Target::Process(registry) => {
-                registry.upgrade().map(|registry| registry.report(None, state, valid_for))
+                registry.upgrade().map(|registry| registry.confirm(None, state, valid_for))
             }
             Target::Model(registry, model) => {
-                registry.upgrade().map(|registry| registry.report(Some(model), state, valid_for))
+                registry.upgrade().map(|registry| registry.confirm(Some(model), state, valid_for))
             }
         }
         .is_some()

@@ -70,13 +70,14 @@ impl StateCell {
     /// Stores a state. `Ready` counts only for `valid_for`, if that is given: unless it is stored again
     /// by then, it reads as failed.
     pub(super) fn report(&self, state: State, valid_for: Option<Duration>, now: Duration) {
-        let word = match (state, valid_for) {
-            (State::Ready, Some(valid_for)) => {
-                millis(now.saturating_add(valid_for)) << 3 | READY_UNTIL
-            }
-            _ => pack(state, now),
-        };
-        self.0.store(word, Ordering::Release);
+        self.0.store(word(state, valid_for, now), Ordering::Release);
+    }
+
+    /// The same for a driver, which does not undo a drain: that is somebody's decision.
+    pub(super) fn confirm(&self, state: State, valid_for: Option<Duration>, now: Duration) {
+        let unless_draining = |old| (old != DRAINING).then(|| word(state, valid_for, now));
+        // An error is a drain, which stays.
+        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, unless_draining);
     }
 
     /// Stores what another cell with the same origin holds.
@@ -105,6 +106,13 @@ impl StateCell {
                 State::Starting { eta: (end > 0).then_some(left) }
             }
         }
+    }
+}
+
+fn word(state: State, valid_for: Option<Duration>, now: Duration) -> u64 {
+    match (state, valid_for) {
+        (State::Ready, Some(valid_for)) => millis(now.saturating_add(valid_for)) << 3 | READY_UNTIL,
+        _ => pack(state, now),
     }
 }
 

@@ -136,7 +136,7 @@ impl ModelRegistry {
 
 fn apply(registry: &Shared, update: Update) {
     match update {
-        Update::State { model, state } => registry.report(Some(&model), state, None),
+        Update::State { model, state } => registry.report(&model, state),
         Update::Unit { model, namespace, unit } => registry.set_unit(&model, &namespace, unit),
         Update::RemoveUnit { model, namespace, id } => {
             registry.remove_unit(&model, &namespace, &id);

@@ -16,7 +16,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("provider", &["error", "framing"]),
     ("dialect", &["error", "framing", "head"]),
-    ("observe", &["error"]),
+    ("observe", &["error", "readiness::State"]),
     (
         "error_normalization",
         &["body", "dialect", "error", "framing", "head", "observe", "provider"],
@@ -53,7 +53,9 @@ const PURE: &[&str] = &[
     "provider/",
     "error_normalization/judge.rs",
     "error_normalization/stream.rs",
+    "readiness/monitor.rs",
     "readiness/not_ready.rs",
+    "readiness/preset/",
     "readiness/state.rs",
     "readiness/topology.rs",
 ];

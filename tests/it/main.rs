@@ -10,6 +10,7 @@ mod drain;
 mod hold;
 mod layering;
 mod poll_orders;
+mod probes;
 mod retry;
 mod round_trip;
 mod script;

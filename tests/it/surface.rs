@@ -23,9 +23,9 @@ use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::trace::TraceLayer;
 use tower_inference::{
     Category, ErrorNormalization, ErrorNormalizationLayer, InferenceError, ModelName,
-    ModelNameLayer, ModelRegistry, Origin, Readiness, ReadinessLayer, ReadyFlag, RequestBody,
-    RequestHead, RequestedModel, body, dialect, endpoints, error_normalization, framing,
-    model_name, observe, provider, readiness,
+    ModelNameLayer, ModelRegistry, Origin, ProbeDriver, Readiness, ReadinessLayer, ReadyFlag,
+    RequestBody, RequestHead, RequestedModel, body, dialect, endpoints, error_normalization,
+    framing, model_name, observe, provider, readiness,
 };
 
 fn is_plain<T: Send + Sync + Unpin>() {}
@@ -58,6 +58,8 @@ fn values_go_anywhere() {
     is_shared::<framing::sse::Event<'_>>();
     is_shared::<RequestHead<'_>>();
     is_shared::<RequestedModel>();
+    is_shared::<observe::Completion<'_>>();
+    is_shared::<observe::Probed<'_>>();
     is_shared::<observe::StreamOutcome>();
     is_plain::<Box<dyn observe::Observe>>();
     is_shared::<provider::Failure<'_>>();
@@ -69,7 +71,13 @@ fn values_go_anywhere() {
     is_shared::<readiness::Diagnosis<'_>>();
     is_shared::<readiness::NotReady>();
     is_shared::<readiness::ProbeFn<fn(RequestHead<'_>) -> readiness::Verdict>>();
+    is_shared::<readiness::Outcome>();
+    is_shared::<readiness::Phase>();
+    is_shared::<readiness::Preset>();
+    is_shared::<readiness::ProbeHandle>();
+    is_shared::<readiness::Reporter>();
     is_shared::<readiness::Snapshot>();
+    is_shared::<readiness::preset::Answer<'_>>();
     is_shared::<readiness::State>();
     is_shared::<readiness::Unit>();
     is_shared::<readiness::UnknownModel>();
@@ -93,6 +101,8 @@ fn adapters_are_what_their_parts_are() {
     is_plain::<readiness::ResponseFuture<Leaf, RequestBody<Full<Bytes>>>>();
     is_shared::<readiness::InFlight>();
     is_shared::<readiness::Wake>();
+
+    is_plain::<ProbeDriver<Leaf>>();
 
     is_shared::<ModelNameLayer<ModelRegistry>>();
     is_shared::<ModelName<Leaf, ModelRegistry>>();

@@ -79,23 +79,32 @@ impl Shared {
         }
     }
 
-    /// Reports the state of a model, or of the process.
-    pub(in crate::readiness) fn report(
+    /// Reports the state of a model.
+    pub(in crate::readiness) fn report(&self, model: &str, state: State) {
+        self.store(Some(model), |cell, now| cell.report(state, None, now));
+    }
+
+    /// Reports what a driver found out about a model, or the process.
+    pub(in crate::readiness) fn confirm(
         &self,
         model: Option<&str>,
         state: State,
         valid_for: Option<Duration>,
     ) {
+        self.store(model, |cell, now| cell.confirm(state, valid_for, now));
+    }
+
+    fn store(&self, model: Option<&str>, report: impl Fn(&StateCell, Duration)) {
         self.write(|book, now| match model {
             Some(model) => match book.parts.get(model) {
                 Some(parts) => {
-                    parts.reported.report(state, valid_for, now);
+                    report(&parts.reported, now);
                     self.publish(model, |cell| parts.publish(cell, now));
                 }
-                None => self.publish(model, |cell| cell.report(state, valid_for, now)),
+                None => self.publish(model, |cell| report(cell, now)),
             },
             None => {
-                book.process.report(state, valid_for, now);
+                report(&book.process, now);
                 self.publish_process(book, now);
             }
         });

@@ -7,3 +7,4 @@ mod dynamo_readiness;
 mod mofa;
 mod nemo_gym;
 mod tenstorrent;
+mod tenstorrent_canary;
