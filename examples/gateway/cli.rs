@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::{simulated, upstream::Upstream};
+use axum::http::uri::PathAndQuery;
 use clap::{
     Args, CommandFactory, Parser, ValueEnum, builder::PossibleValuesParser, error::ErrorKind,
     value_parser,
@@ -8,11 +9,11 @@ use clap::{
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tower::retry::RetryLayer;
 use tower_inference::{
-    ErrorNormalizationLayer, ModelRegistry,
+    ErrorNormalizationLayer, ModelRegistry, ProbeDriver, ReadinessLayer,
     dialect::{self, Disclosure, StatusPolicy},
     error_normalization::Credentials,
     provider::Providers,
-    readiness::UnknownModel,
+    readiness::{Preset, UnknownModel},
     retry::RetryPolicy,
 };
 
@@ -54,7 +55,7 @@ pub(crate) struct Cli {
     errors: Errors,
 
     #[command(flatten)]
-    planned: Planned,
+    gate: Gate,
 }
 
 /// How failures are read and shown.
@@ -101,36 +102,36 @@ struct Errors {
     promote_within_ms: u64,
 }
 
-/// Options whose parts are not built yet. They are refused: to ignore one would be a lie.
+/// When the gate opens and closes by itself.
 #[derive(Args)]
-struct Planned {
-    /// Ask the upstream for its health at this path (not available yet)
-    #[arg(long, value_name = "PATH")]
+struct Gate {
+    /// Ask the upstream for its health at this path; without it, it counts as ready
+    #[arg(long, value_name = "PATH", requires = "upstream", value_parser = path)]
     probe_path: Option<String>,
 
-    /// Ask every so many milliseconds (not available yet)
-    #[arg(long, value_name = "N")]
-    probe_interval_ms: Option<u64>,
+    /// Ask every so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = value_parser!(u64).range(1..))]
+    probe_interval_ms: u64,
 
-    /// Give up a probe after so many milliseconds (not available yet)
-    #[arg(long, value_name = "N")]
-    probe_timeout_ms: Option<u64>,
+    /// Give up a probe after so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 3000, value_parser = value_parser!(u64).range(1..))]
+    probe_timeout_ms: u64,
 
-    /// Close the gate after so many failed probes in a row (not available yet)
-    #[arg(long, value_name = "N")]
-    failure_threshold: Option<u32>,
+    /// Close the gate after so many failures in a row
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
+    failure_threshold: u32,
 
-    /// Open the gate after so many good probes in a row (not available yet)
-    #[arg(long, value_name = "N")]
-    success_threshold: Option<u32>,
+    /// Open the gate after so many good probes in a row
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
+    success_threshold: u32,
 
-    /// Keep requests for a starting model waiting for so many milliseconds (not available yet)
-    #[arg(long, value_name = "N")]
-    hold_ms: Option<u64>,
+    /// Keep requests waiting for a starting model for so many milliseconds; 0: refuse them
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    hold_ms: u64,
 
-    /// Keep at most so many requests waiting (not available yet)
-    #[arg(long, value_name = "N")]
-    hold_max: Option<usize>,
+    /// Keep at most so many requests waiting
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    hold_max: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -170,10 +171,6 @@ impl Cli {
 
     fn check(&self) -> Result<(), clap::Error> {
         let refuse = |kind, message: String| Err(Self::command().error(kind, message));
-        if let Some(option) = self.planned.first() {
-            let message = format!("{option} is not available yet");
-            return refuse(ErrorKind::InvalidValue, message);
-        }
         if self.unknown_model == OnUnknown::NotFound && self.served().next().is_none() {
             let message = "--unknown-model 404 without --models would refuse every request";
             return refuse(ErrorKind::MissingRequiredArgument, message.to_owned());
@@ -210,6 +207,36 @@ impl Cli {
         dialect::named(&self.errors.dialect)
     }
 
+    /// What asks the upstream for its health, if that is wanted. It reports to the process's state, and
+    /// real requests count beside its probes.
+    pub(crate) fn probe_driver<S>(
+        &self,
+        upstream: S,
+        models: &ModelRegistry,
+    ) -> Option<ProbeDriver<S>> {
+        let gate = &self.gate;
+        let preset = Preset::http(gate.probe_path.as_deref()?);
+        let driver = ProbeDriver::new(upstream, preset, models.process_reporter())
+            .period(Duration::from_millis(gate.probe_interval_ms))
+            .timeout(Duration::from_millis(gate.probe_timeout_ms))
+            .failure_threshold(gate.failure_threshold)
+            .success_threshold(gate.success_threshold);
+        Some(driver)
+    }
+
+    /// The layer that refuses requests while the models cannot serve them, or lets them wait.
+    pub(crate) fn readiness(&self, models: &ModelRegistry) -> ReadinessLayer<ModelRegistry> {
+        let layer = ReadinessLayer::new(models.clone()).disclosure(self.disclosure());
+        let layer = match self.dialect() {
+            Some(dialect) => layer.dialect(dialect),
+            None => layer,
+        };
+        match self.gate.hold_ms {
+            0 => layer,
+            max_wait => layer.hold(Duration::from_millis(max_wait), self.gate.hold_max),
+        }
+    }
+
     /// The layer that tries again, if it is wanted.
     pub(crate) fn retry(&self) -> Option<RetryLayer<RetryPolicy>> {
         let retries = self.errors.retries;
@@ -237,19 +264,11 @@ impl Cli {
     }
 }
 
-impl Planned {
-    /// The first of these options that was used.
-    fn first(&self) -> Option<&'static str> {
-        let used = [
-            (self.probe_path.is_some(), "--probe-path"),
-            (self.probe_interval_ms.is_some(), "--probe-interval-ms"),
-            (self.probe_timeout_ms.is_some(), "--probe-timeout-ms"),
-            (self.failure_threshold.is_some(), "--failure-threshold"),
-            (self.success_threshold.is_some(), "--success-threshold"),
-            (self.hold_ms.is_some(), "--hold-ms"),
-            (self.hold_max.is_some(), "--hold-max"),
-        ];
-        used.into_iter().find_map(|(used, option)| used.then_some(option))
+/// A path to probe.
+fn path(text: &str) -> Result<String, String> {
+    match text.parse::<PathAndQuery>() {
+        Ok(path) if text.starts_with('/') => Ok(path.to_string()),
+        _ => Err("it must begin with a slash, and be fit for a URL".to_owned()),
     }
 }
 
@@ -276,24 +295,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_yet_is_refused_by_name() {
-        for option in [
-            "--probe-path /health",
-            "--probe-interval-ms 1000",
-            "--probe-timeout-ms 1000",
-            "--failure-threshold 3",
-            "--success-threshold 1",
-            "--hold-ms 1000",
-            "--hold-max 10",
-        ] {
-            let error = parse(option).err().expect(option);
-            assert_eq!(error.exit_code(), 2);
-            let name = option.split(' ').next().unwrap();
-            assert!(error.to_string().contains(name), "{error}");
-        }
-    }
-
-    #[test]
     fn senseless_options_are_refused() {
         for line in [
             "--upstream ftp://host",
@@ -304,6 +305,9 @@ mod tests {
             "--upstream http://host --unknown-model 404",
             "--upstream http://host --warm-up-ms 1",
             "--upstream-ca roots.pem",
+            "--probe-path /health",
+            "--upstream http://host --probe-path health",
+            "--failure-threshold 0",
         ] {
             assert_eq!(parse(line).err().expect(line).exit_code(), 2);
         }

@@ -17,13 +17,15 @@ mod simulated;
 mod upstream;
 
 use crate::{cli::Cli, proxy::Proxy, upstream::Upstream};
-use std::{process::ExitCode, time::Duration};
+use axum::body::Bytes;
+use http_body_util::Full;
+use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     time::{Instant, sleep_until},
 };
 use tower::BoxError;
-use tower_inference::{ModelRegistry, readiness::State};
+use tower_inference::{ModelRegistry, observe::Observe, readiness::State};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -60,8 +62,15 @@ async fn run(cli: &Cli) -> Result<(), BoxError> {
             Upstream::at(simulated.address)
         }
     };
-    let proxy = Proxy::new(upstream::client(cli.upstream_ca.as_deref())?, upstream);
-    let router = routes::router(cli, &models, proxy);
+    let ca = cli.upstream_ca.as_deref();
+    let probed = Proxy::<Full<Bytes>>::new(upstream::client(ca)?, upstream.clone());
+    let mut observers: Vec<Arc<dyn Observe>> = Vec::new();
+    if let Some(driver) = cli.probe_driver(probed, &models) {
+        observers.push(Arc::new(driver.handle()));
+        tokio::spawn(driver.observe(StateLog).run());
+    }
+    let proxy = Proxy::new(upstream::client(ca)?, upstream);
+    let router = routes::router(cli, &models, proxy, observers);
     // A reader that goes away after the first line is no reason to stop.
     _ = banner::print(cli, listener.local_addr()?);
     serve::serve(listener, router, stop, || models.begin_drain()).await;
@@ -73,5 +82,14 @@ async fn warm_up(models: ModelRegistry, served: Vec<String>, ready_at: Instant) 
     sleep_until(ready_at).await;
     for model in served {
         models.set(&model, State::Ready);
+    }
+}
+
+/// Writes to stderr when the gate opens and closes.
+struct StateLog;
+
+impl Observe for StateLog {
+    fn state_changed(&self, model: Option<&str>, state: State) {
+        eprintln!("{} is {}", model.unwrap_or("the upstream"), state.as_str());
     }
 }

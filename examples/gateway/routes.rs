@@ -7,21 +7,24 @@ use axum::{
     http::{HeaderName, header},
     routing::get,
 };
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 use tower::ServiceBuilder;
-use tower_inference::{ModelNameLayer, ModelRegistry, ReadinessLayer, RequestBody, endpoints};
+use tower_inference::{
+    ModelNameLayer, ModelRegistry, ReadinessProbe, RequestBody, endpoints, observe::Observe,
+};
 
-/// The whole gateway as one service.
-pub(crate) fn router(cli: &Cli, models: &ModelRegistry, proxy: Proxy<RequestBody<Body>>) -> Router {
-    let mut readiness = ReadinessLayer::new(models.clone()).disclosure(cli.disclosure());
-    if let Some(dialect) = cli.dialect() {
-        readiness = readiness.dialect(dialect);
-    }
+/// The whole gateway as one service; `observers` hear of every failure and completion.
+pub(crate) fn router(
+    cli: &Cli,
+    models: &ModelRegistry,
+    proxy: Proxy<RequestBody<Body>>,
+    observers: Vec<Arc<dyn Observe>>,
+) -> Router {
     let inference = ServiceBuilder::new()
         .layer(ModelNameLayer::new().unless_closed(models.clone()))
         .option_layer(cli.retry())
-        .layer(cli.error_normalization())
-        .layer(readiness)
+        .layer(cli.error_normalization().observe(observers))
+        .layer(cli.readiness(models))
         .service(proxy);
 
     let registry = models.clone();
@@ -54,6 +57,9 @@ fn metrics(models: &ModelRegistry) -> String {
          # TYPE tower_inference_model_state gauge\n",
         u8::from(snapshot.not_ready().is_none())
     );
+    let in_flight = models.in_flight().map_or(0, |in_flight| in_flight.count());
+    writeln!(text, "# TYPE tower_inference_in_flight gauge\ntower_inference_in_flight {in_flight}")
+        .expect("writing to a string does not fail");
     for (model, state) in snapshot.models() {
         let state = state.as_str();
         let model = model.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
@@ -82,7 +88,7 @@ mod tests {
         let provider = simulated::start(Duration::ZERO).await.unwrap();
         let client = upstream::client(None).unwrap();
         let proxy = Proxy::new(client, Upstream::at(provider.address));
-        (router(&cli, &models, proxy), models)
+        (router(&cli, &models, proxy, Vec::new()), models)
     }
 
     async fn send(gateway: &Router, method: &str, path: &str, body: &str) -> (StatusCode, String) {
