@@ -124,12 +124,14 @@ pub(crate) trait OnEnd: fmt::Debug + Send + Sync {
 pub(crate) struct Guard(Arc<dyn OnEnd>);
 
 impl Guard {
+    #[inline]
     pub(crate) fn new(on_end: Arc<dyn OnEnd>) -> Self {
         Self(on_end)
     }
 }
 
 impl Drop for Guard {
+    #[inline]
     fn drop(&mut self) {
         self.0.ended();
     }

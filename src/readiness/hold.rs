@@ -201,6 +201,13 @@ mod tests {
     }
 
     #[test]
+    fn a_waiting_request_costs_less_than_a_kibibyte() {
+        let place = 2 * size_of::<(Option<Arc<str>>, u64, Option<std::task::Waker>)>();
+        let waker = 2 * size_of::<(u64, std::task::Waker)>();
+        assert!(size_of::<Turn>() + place + waker < 1024 / 2, "{}", size_of::<Turn>());
+    }
+
+    #[test]
     fn the_pace_is_kept_by_coarse_timers_too() {
         let (begin, every) = (Instant::now(), MS / 10);
         let mut pace = Pace::default();

@@ -104,6 +104,7 @@ impl InFlight {
     /// To be called before the state is read: then either the request sees a drain that was begun, or
     /// [`idle`](Self::idle) sees the request. Both change the same word, and whoever comes second
     /// sees all that the first has done before.
+    #[inline]
     pub(super) fn begin(&self) -> Guard {
         self.add();
         match &self.0 {
@@ -112,6 +113,7 @@ impl InFlight {
         }
     }
 
+    #[inline]
     fn add(&self) {
         match &self.0 {
             Kind::One(counter) => {

@@ -22,15 +22,24 @@ use tower::Service;
 #[derive(Debug)]
 pub struct Readiness<S, P> {
     inner: S,
-    probe: P,
-    config: Arc<Config>,
+    gate: Arc<Gate<P>>,
     /// The inner service said that it is ready, and has not been called since.
     inner_is_ready: bool,
 }
 
+/// What all clones share, in one piece, so that a clone for each request touches one counter.
+#[derive(Debug)]
+struct Gate<P> {
+    probe: P,
+    in_flight: Option<InFlight>,
+    config: Arc<Config>,
+}
+
 impl<S, P> Readiness<S, P> {
     pub(super) fn new(inner: S, probe: P, config: Arc<Config>) -> Self {
-        Self { inner, probe, config, inner_is_ready: false }
+        let in_flight = config.in_flight.clone();
+        let gate = Arc::new(Gate { probe, in_flight, config });
+        Self { inner, gate, inner_is_ready: false }
     }
 
     /// The inner service.
@@ -50,9 +59,9 @@ impl<S, P> Readiness<S, P> {
 }
 
 /// The clone's inner service has not been asked whether it is ready.
-impl<S: Clone, P: Clone> Clone for Readiness<S, P> {
+impl<S: Clone, P> Clone for Readiness<S, P> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.probe.clone(), Arc::clone(&self.config))
+        Self { inner: self.inner.clone(), gate: Arc::clone(&self.gate), inner_is_ready: false }
     }
 }
 
@@ -68,7 +77,7 @@ where
     /// Forwards the inner service, unless the process gate is closed: then a request is answered
     /// without waiting for it.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        if !self.inner_is_ready && self.probe.closed().is_none() {
+        if !self.inner_is_ready && self.gate.probe.closed().is_none() {
             ready!(self.inner.poll_ready(cx))?;
             self.inner_is_ready = true;
         }
@@ -77,26 +86,45 @@ where
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let head = RequestHead::of(&request);
-        let config = &self.config;
+        let gate = &*self.gate;
         let was_ready = mem::take(&mut self.inner_is_ready);
         // Before the state is read: see `InFlight::begin`.
-        let guard = config.in_flight.as_ref().map(InFlight::begin);
-        let verdict = match self.probe.check(head) {
-            Verdict::Ready => None,
-            verdict => Some(verdict).filter(|_| !config.always_passes(head)),
-        };
-        let Some(verdict) = verdict else {
-            if was_ready {
-                return ResponseFuture::called(self.inner.call(request), guard);
+        let guard = gate.in_flight.as_ref().map(InFlight::begin);
+        match gate.probe.check(head) {
+            Verdict::Ready => {}
+            _ if gate.config.always_passes(head) => {}
+            verdict => {
+                drop(guard);
+                return self.stop(verdict, request, was_ready);
             }
-            // The gate was closed when this instance was polled, and the request passes after all.
-            return ResponseFuture::waiting(self.inner.clone(), request, Arc::clone(config), guard);
-        };
-        drop(guard);
+        }
+        if was_ready {
+            return ResponseFuture::called(self.inner.call(request), guard);
+        }
+        // The gate was closed when this instance was polled, and the request passes after all.
+        let config = Arc::clone(&gate.config);
+        ResponseFuture::waiting(self.inner.clone(), request, config, guard)
+    }
+}
+
+impl<S: Clone, P> Readiness<S, P> {
+    /// Holds or refuses a request.
+    #[cold]
+    fn stop<B>(
+        &mut self,
+        verdict: Verdict,
+        request: Request<B>,
+        was_ready: bool,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
         if was_ready {
             // Gives back the reservation.
             self.inner = self.inner.clone();
         }
+        let config = &self.gate.config;
+        let head = RequestHead::of(&request);
         match config.hold.as_ref().and_then(|it| it.join(&verdict, head, config.release_every)) {
             Some(turn) => {
                 ResponseFuture::held(turn, self.inner.clone(), request, Arc::clone(config))
