@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn lines_of_json_are_watched_as_events_are() {
-        let text = "{\"response\":\"Hel\",\"done\":false}\n";
+        let text = "{\"response\":\"He\",\"done\":false}\n";
         let done = "{\"response\":\"\",\"done\":true}\r\n";
         let error = "{\"error\":\"it broke\"}\n";
         let run = |stream: &str, step: usize| {

@@ -170,7 +170,7 @@ async fn the_other_apis_end_in_their_own_words_too() {
         assert!(word.starts_with("data: {\"error\":{\"code\":503,\"message\":\"busy\""), "{word}");
     }
 
-    let line = "{\"model\":\"m\",\"response\":\"Hel\",\"done\":false}\n";
+    let line = "{\"model\":\"m\",\"response\":\"He\",\"done\":false}\n";
     let mut upstream = stream(Script::frames([line, "{\"model\":"]));
     upstream.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
     let (_, body) = crate::script::text(answer(&layer(), "/api/generate", upstream).await).await;
