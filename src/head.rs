@@ -77,26 +77,28 @@ impl<'a> RequestHead<'a> {
     /// As written: escapes of the path are not undone.
     #[must_use]
     pub fn path_model(self) -> Option<&'a str> {
-        let path = self.uri.path();
-        let (before, rest) = ["/models/", "/deployments/", "/model/"]
-            .iter()
-            .find_map(|mark| path.find(mark).map(|at| (&path[..at], &path[at + mark.len()..])))?;
-        let (segment, has_more) = match rest.find('/') {
-            Some(slash) => (&rest[..slash], true),
-            None => (rest, false),
-        };
-        let model = match segment.rfind(':') {
-            // A Gemini method such as `:generateContent`, and not Bedrock's `…-v1:0`.
-            Some(colon) if segment[colon + 1..].starts_with(|c: char| c.is_ascii_alphabetic()) => {
-                &segment[..colon]
+        let mut segments = self.uri.path().split('/');
+        let mut before = "";
+        loop {
+            let mark = segments.next()?;
+            if matches!(mark, "models" | "deployments" | "model") {
+                let segment = segments.next()?;
+                let model = match segment.rsplit_once(':') {
+                    // A Gemini method such as `:generateContent`, and not Bedrock's `…-v1:0`.
+                    Some((model, method))
+                        if method.starts_with(|c: char| c.is_ascii_alphabetic()) =>
+                    {
+                        model
+                    }
+                    // `/v1/models/{id}` asks about a model, not for its work.
+                    _ if mark == "models" && before == "v1" => return None,
+                    _ if segments.next().is_none() => return None,
+                    _ => segment,
+                };
+                return (!model.is_empty()).then_some(model);
             }
-            // `/v1/models/{id}` asks about a model, not for its work.
-            _ if !has_more || (before.ends_with("/v1") && path.contains("/models/")) => {
-                return None;
-            }
-            _ => segment,
-        };
-        (!model.is_empty()).then_some(model)
+            before = mark;
+        }
     }
 }
 

@@ -75,6 +75,7 @@ fn asking_for_a_model_allocates_nothing() {
     }
 }
 
+// R16
 #[test]
 fn a_million_names_that_clients_invent_are_not_kept() {
     let models = ModelRegistry::new().unknown_model(UnknownModel::NotFound);

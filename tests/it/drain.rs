@@ -39,6 +39,7 @@ fn chat() -> Request<Full<Bytes>> {
     post("/v1/chat/completions", "{}")
 }
 
+// T8
 #[tokio::test]
 async fn a_request_counts_until_its_body_has_ended_or_failed_or_is_dropped() {
     let frames: fn() -> Script = || Script::frames(["a", "b"]);
@@ -95,6 +96,7 @@ async fn a_request_without_an_answer_counts_until_then() {
     drop(refused);
 }
 
+// R15
 #[tokio::test(start_paused = true)]
 async fn a_drain_refuses_what_is_new_and_lets_what_is_under_way_finish() {
     let models = ModelRegistry::new();
@@ -127,6 +129,7 @@ async fn a_drain_refuses_what_is_new_and_lets_what_is_under_way_finish() {
     assert!(models.drained(Duration::ZERO).await, "it stays so");
 }
 
+// R15
 #[tokio::test]
 async fn only_a_drain_over_http_1_closes_the_connection() {
     let flag = ReadyFlag::new();

@@ -192,6 +192,7 @@ async fn who_waits_in_vain_or_finds_no_place_is_answered_as_if_refused() {
     assert_eq!(layer.waiting(), 0);
 }
 
+// R10
 #[tokio::test(start_paused = true)]
 async fn no_more_wait_than_allowed_however_many_arrive() {
     let flag = ReadyFlag::new();
@@ -241,6 +242,7 @@ async fn first_come_first_served_per_model() {
     }
 }
 
+// R12
 #[tokio::test(start_paused = true)]
 async fn the_first_to_come_is_the_first_to_go() {
     let flag = ReadyFlag::new();
@@ -266,6 +268,7 @@ async fn the_first_to_come_is_the_first_to_go() {
     assert_eq!(log.names(), (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
+// R8
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_are_released_within_a_second_and_not_at_once() {
     let flag = ReadyFlag::new();
@@ -293,6 +296,7 @@ async fn ten_thousand_are_released_within_a_second_and_not_at_once() {
     assert!(most <= 100, "{most} at once");
 }
 
+// R11 T7
 #[tokio::test(start_paused = true)]
 async fn cancelled_waiters_leave_nothing_and_starve_nobody() {
     let flag = ReadyFlag::new();
@@ -322,6 +326,7 @@ async fn cancelled_waiters_leave_nothing_and_starve_nobody() {
     assert!((250..=600).contains(&log.len()), "{}", log.len());
 }
 
+// R11
 #[tokio::test(start_paused = true)]
 async fn the_wake_up_of_a_waiter_that_is_cancelled_goes_to_the_next() {
     let flag = ReadyFlag::new();
@@ -340,6 +345,7 @@ async fn the_wake_up_of_a_waiter_that_is_cancelled_goes_to_the_next() {
     assert!(waiting[1].is_woken());
 }
 
+// R13
 #[tokio::test(start_paused = true)]
 async fn a_flip_back_during_the_release_leaves_the_rest_waiting() {
     let flag = ReadyFlag::new();
@@ -361,6 +367,7 @@ async fn a_flip_back_during_the_release_leaves_the_rest_waiting() {
     }
 }
 
+// R17
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_model_that_goes_is_answered_at_once() {
     type Change = fn(&ModelRegistry);
@@ -391,6 +398,7 @@ async fn who_waits_for_a_model_that_goes_is_answered_at_once() {
     }
 }
 
+// R12
 #[tokio::test(start_paused = true)]
 async fn who_has_waited_long_enough_passes_if_the_model_is_ready() {
     let begin = Instant::now();
@@ -409,6 +417,7 @@ async fn who_has_waited_long_enough_passes_if_the_model_is_ready() {
     assert_eq!(begin.elapsed(), 2 * SECOND);
 }
 
+// T3
 #[tokio::test(start_paused = true)]
 async fn a_cold_model_starves_no_warm_one() {
     let models = ModelRegistry::new();
@@ -427,6 +436,7 @@ async fn a_cold_model_starves_no_warm_one() {
     assert_eq!(log.names(), ["warm"; 50]);
 }
 
+// T11
 #[tokio::test(start_paused = true)]
 async fn the_task_that_polled_last_is_the_one_woken() {
     let flag = ReadyFlag::new();
@@ -450,6 +460,7 @@ async fn the_task_that_polled_last_is_the_one_woken() {
     }
 }
 
+// R19
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_panics_harms_its_request_alone() {
     let asked = Arc::new(AtomicUsize::new(0));
