@@ -125,3 +125,57 @@ fn a_request_that_is_no_operation_passes_both_layers_without_an_allocation() {
     });
     assert_eq!(cost.count_total, 0, "{cost:?}");
 }
+
+/// Frames without an end.
+struct Endless(&'static [u8]);
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(self.0)))))
+    }
+}
+
+#[test]
+fn an_untouched_event_costs_no_allocation_and_is_the_same_frame() {
+    let table: [(&str, &[u8]); 4] = [
+        (
+            "/v1/chat/completions",
+            b"data: {\"error\":null,\"choices\":[{\"index\":0,\"delta\":{\"content\":\"an \\\"error\\\"\"}}]}\n\n",
+        ),
+        (
+            "/v1/responses",
+            b"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"delta\":\"a\"}\n\n",
+        ),
+        (
+            "/v1/messages",
+            b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\"}}\n\n",
+        ),
+        ("/api/chat", b"{\"message\":{\"content\":\"a\"},\"done\":false}\n"),
+    ];
+    for (path, frame) in table {
+        let media_type =
+            if path == "/api/chat" { "application/x-ndjson" } else { "text/event-stream" };
+        let inner = service_fn(move |_: Request<()>| {
+            let answer = Response::builder().header("content-type", media_type);
+            ready(Ok::<_, Infallible>(answer.body(Endless(frame)).unwrap()))
+        });
+        let service = ServiceBuilder::new().layer(ErrorNormalizationLayer::new()).service(inner);
+        let request = Request::post(path).body(()).unwrap();
+        let answer = service.oneshot(request).now_or_never().unwrap().unwrap();
+        let mut body = Box::pin(answer.into_body());
+        let cost = warm_then_count(|| {
+            for _ in 0..100 {
+                let next = http_body_util::BodyExt::frame(&mut body.as_mut()).now_or_never();
+                let data = next.unwrap().unwrap().unwrap().into_data().unwrap();
+                assert_eq!((data.as_ptr(), data.len()), (frame.as_ptr(), frame.len()));
+            }
+        });
+        assert_eq!(cost.count_total, 0, "{path}: {cost:?}");
+    }
+}
