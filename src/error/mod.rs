@@ -32,7 +32,13 @@ pub mod retry_after;
 pub use self::{category::Category, redact::redact};
 
 use http::StatusCode;
-use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 /// A failure of an inference service, whoever made it.
 ///
@@ -350,9 +356,23 @@ impl fmt::Debug for InferenceError {
 }
 
 /// Category and message of this level; the cause is behind [`source`](Error::source).
+///
+/// One line, fit for a log whatever the upstream wrote: characters that end a line, drive a terminal
+/// or turn the direction of text are escaped, as `\u{1b}`.
 impl fmt::Display for InferenceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.category, self.0.message)
+        write!(f, "{}: ", self.0.category)?;
+        self.0.message.chars().try_for_each(|c| match c {
+            '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                write!(f, "{}", c.escape_unicode())
+            }
+            c if c.is_control() => write!(f, "{}", c.escape_unicode()),
+            c => f.write_char(c),
+        })
     }
 }
 
