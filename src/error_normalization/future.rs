@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use tower::BoxError;
 
 /// Headers that a stream cannot keep whose end may be of ours.
-const OF_A_FIXED_BODY: [&str; 9] = [
+const OF_A_FIXED_BODY: [&str; 10] = [
     "accept-ranges",
     "content-digest",
     "content-length",
@@ -33,6 +33,7 @@ const OF_A_FIXED_BODY: [&str; 9] = [
     "etag",
     "repr-digest",
     "signature",
+    "signature-input",
 ];
 
 pin_project! {

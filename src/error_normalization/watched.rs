@@ -46,6 +46,8 @@ pin_project! {
         stream: Stream,
         // Events that have been read, but not sent.
         queue: VecDeque<Bytes>,
+        // How many bytes of it are preamble: counted, since frames may be as small as a byte.
+        preamble: usize,
         trailers: Option<HeaderMap>,
         // What the body fails with once everything is sent.
         failure: Option<InferenceError>,
@@ -101,6 +103,7 @@ where
             exchange,
             stream,
             queue: VecDeque::new(),
+            preamble: 0,
             trailers: None,
             failure: None,
             has_yielded: false,
@@ -140,7 +143,10 @@ where
             };
             let mut this = self.as_mut().project();
             match next {
-                Next::Forward(events) => this.queue.push_back(events),
+                Next::Forward(events) => {
+                    *this.preamble += events.len();
+                    this.queue.push_back(events);
+                }
                 Next::Complete(last) => {
                     this.queue.push_back(last);
                     this.body.set(None);
@@ -154,8 +160,7 @@ where
                     return Poll::Ready(Opening::Failed(error));
                 }
             }
-            let held: usize = self.queue.iter().map(Bytes::len).sum();
-            if self.stream.progress().is_meaningful() || held > MAX_PREAMBLE {
+            if self.stream.progress().is_meaningful() || self.preamble > MAX_PREAMBLE {
                 return Poll::Ready(Opening::Open);
             }
         }
