@@ -36,6 +36,10 @@
 //!
 //! # Caveats
 //!
+//! Hop-by-hop headers of the upstream (`connection`, `keep-alive`) are not this layer's: a proxy
+//! takes them off, as `examples/gateway` does. A stream that broke says so in its last event, so that
+//! no client depends on how its connection ends.
+//!
 //! The wait for the response *head* belongs to `tower::timeout`, whose error is answered 504. Timers
 //! are made when they are needed: a runtime without time works until then, and panics there.
 //!

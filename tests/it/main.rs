@@ -21,3 +21,6 @@ mod streams;
 mod support;
 mod surface;
 mod transport;
+mod traps_http;
+mod traps_streams;
+mod traps_text;
