@@ -129,6 +129,7 @@ mod tests {
             .with_retry_after(Duration::from_millis(1500))
     }
 
+    // H9
     #[test]
     fn what_described_the_old_body_goes_and_the_rest_survives() {
         let mut old = Response::builder().status(429);
@@ -198,6 +199,7 @@ mod tests {
         assert!(answer.body().is_empty());
     }
 
+    // U6
     #[test]
     fn every_byte_in_a_message_yields_the_same_headers() {
         for byte in 0..=255_u8 {

@@ -178,6 +178,7 @@ mod tests {
         assert_eq!(shown_kind(&error), "billing_error");
     }
 
+    // U6
     #[test]
     fn the_request_id_becomes_a_header_where_it_can() {
         let request = Request::post("/v1/messages").body(()).unwrap();

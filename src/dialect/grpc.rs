@@ -74,6 +74,7 @@ fn percent_encode(text: &str) -> String {
 mod tests {
     use super::*;
 
+    // U6
     #[test]
     fn messages_are_percent_encoded() {
         assert_eq!(percent_encode("50% é\n"), "50%25 %C3%A9%0A");

@@ -398,6 +398,7 @@ mod tests {
         }
     }
 
+    // S5
     #[test]
     fn no_character_in_a_message_ends_a_line() {
         let lines = |text: &str| {

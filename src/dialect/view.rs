@@ -385,6 +385,7 @@ mod tests {
         assert_eq!(keys(ProviderContext::Full), ["endpoint", "provider", "request_id"]);
     }
 
+    // U10
     #[test]
     fn a_long_model_name_is_cut_between_characters() {
         let error =

@@ -291,6 +291,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    // U8
     #[test]
     fn secrets_go_and_the_sentence_stays() {
         let table = [
@@ -367,6 +368,7 @@ mod tests {
         }
     }
 
+    // U8
     #[test]
     fn what_is_no_secret_stays_and_is_borrowed() {
         let table = [
@@ -420,6 +422,7 @@ mod tests {
     }
 
     proptest! {
+        // U8
         #[test]
         fn a_key_goes_wherever_it_stands(before in "[ -~é]{0,30}[ (:=\"']", after in "[ ,.)\"'][ -~é]{0,30}") {
             let key = "sk-proj-abcDEF0123456789abcDEF";

@@ -217,6 +217,7 @@ mod tests {
         wait.map(|wait| wait.as_secs_f64())
     }
 
+    // U11
     #[test]
     fn retry_after_is_read_in_all_its_forms() {
         let table = [
@@ -251,6 +252,7 @@ mod tests {
         assert!(hints.iter().any(|hint| *hint < 3.5) && hints.iter().any(|hint| *hint > 3.5));
     }
 
+    // U12
     #[test]
     fn milliseconds_win_over_seconds() {
         assert_eq!(read(&[("retry-after", "9"), ("retry-after-ms", "250")]), Some(0.25));
@@ -261,6 +263,7 @@ mod tests {
         assert_eq!(read(&[("retry-after-ms", "soon"), ("retry-after", "9")]), Some(9.0));
     }
 
+    // U12
     #[test]
     fn the_limit_that_is_used_up_decides() {
         let headers = [
@@ -279,6 +282,7 @@ mod tests {
         assert_eq!(read(&[("x-ratelimit-reset", "1795176017")]), Some(17.0));
     }
 
+    // U12
     #[test]
     fn anthropic_resets_are_dates() {
         let reset = "anthropic-ratelimit-tokens-reset";
@@ -296,6 +300,7 @@ mod tests {
         }
     }
 
+    // U12
     #[test]
     fn sentences_are_read_only_after_a_known_phrase() {
         let table = [
@@ -315,6 +320,7 @@ mod tests {
         }
     }
 
+    // U11
     #[test]
     fn hostile_durations_do_not_panic() {
         for text in ["", ".", "1", "s", "1e9s", "999999999999999999999999h", "1h1", "1.2.3s"] {

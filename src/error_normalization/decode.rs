@@ -80,6 +80,7 @@ mod tests {
         decode(&values.collect(), body, 1 << 16).into_owned()
     }
 
+    // H10
     #[test]
     fn what_is_not_compressed_is_read_as_it_is() {
         assert_eq!(with(&[], TEXT), TEXT);
@@ -123,6 +124,7 @@ mod tests {
             zstd::encode_all(text, 1).unwrap()
         }
 
+        // H10
         #[test]
         fn every_encoding_is_undone_alone_and_stacked() {
             assert_eq!(with(&["gzip"], &gzip(TEXT)), TEXT);
@@ -135,6 +137,7 @@ mod tests {
             assert_eq!(with(&["gzip", "zstd"], &zstd(&gzip(TEXT))), TEXT);
         }
 
+        // H10
         #[test]
         fn a_cut_body_gives_what_it_has() {
             let long: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
@@ -143,6 +146,7 @@ mod tests {
             assert!(!half.is_empty() && long.starts_with(&half));
         }
 
+        // H11
         #[test]
         fn a_bomb_is_read_only_as_far_as_allowed() {
             let zeros = vec![0; 10 << 20];
@@ -152,6 +156,7 @@ mod tests {
             assert_eq!(with(&["gzip, gzip"], &gzip(&gzip(&zeros))).len(), 1 << 16);
         }
 
+        // H10
         #[test]
         fn garbage_under_every_label_has_no_text() {
             let garbage: Vec<u8> = (0..255).rev().collect();

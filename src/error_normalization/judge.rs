@@ -129,6 +129,7 @@ mod tests {
         Response::builder().status(status).header("content-type", content_type)
     }
 
+    // H16
     #[test]
     fn the_head_decides() {
         const CHAT: &str = "/v1/chat/completions";

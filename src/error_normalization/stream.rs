@@ -332,6 +332,7 @@ mod tests {
         assert_eq!(error.as_deref(), Some(&b"{\"error\":{\"message\":\"boom\"}}"[..]));
     }
 
+    // H12
     #[test]
     fn every_split_gives_the_same() {
         for events in [[TEXT, STOP, DONE], [TEXT, ERROR, DONE]] {
@@ -356,6 +357,7 @@ mod tests {
         assert_eq!(end(&[]), End::Truncated(Bytes::new()));
     }
 
+    // S14
     #[test]
     fn an_unterminated_tail_counts_only_if_it_is_whole() {
         let end = |tail: &str| run(&[TEXT.as_bytes(), tail.as_bytes()]).2.unwrap();
@@ -368,6 +370,7 @@ mod tests {
         assert!(matches!(end(ERROR.trim_end()), End::Error(_)));
     }
 
+    // S8
     #[test]
     fn an_event_beyond_the_limit_passes_as_it_comes() {
         let mut stream = Stream::new(Operation::Chat, 16);
@@ -386,6 +389,7 @@ mod tests {
         assert!(!stream.is_mid_event());
     }
 
+    // S14
     #[test]
     fn lines_of_json_are_watched_as_events_are() {
         let text = "{\"response\":\"He\",\"done\":false}\n";
@@ -430,6 +434,7 @@ mod tests {
     }
 
     proptest! {
+        // H12 S12
         #[test]
         fn healthy_bytes_come_out_as_they_went_in(
             texts in prop::collection::vec(".{0,12}", 1..8),

@@ -321,6 +321,7 @@ mod tests {
         assert!(json.get("c").is_missing());
     }
 
+    // U2
     #[test]
     fn the_first_of_duplicate_keys_counts() {
         assert_eq!(Json::of(br#"{"error":1,"error":2}"#).get("error").number(), Some(1));
@@ -360,6 +361,7 @@ mod tests {
         }
     }
 
+    // U1
     #[test]
     fn depth_costs_no_stack() {
         let deep = "[".repeat(1_000_000);

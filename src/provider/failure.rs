@@ -189,6 +189,7 @@ fn tidy(text: &str, max: usize) -> String {
 mod tests {
     use super::*;
 
+    // U7
     #[test]
     fn messages_become_one_bounded_line() {
         assert_eq!(tidy(" a\r\n\tb\u{0}c  ", 100), "a b c");

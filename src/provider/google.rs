@@ -42,6 +42,7 @@ impl Provider for Google {
 mod tests {
     use crate::{Category, provider::answer};
 
+    // U12
     #[test]
     fn details_tell_what_the_sentence_does_not() {
         let sentence = "You exceeded your current quota, please check your plan";

@@ -131,6 +131,7 @@ fn wrapped(error: &[u8]) -> Cow<'static, [u8]> {
 mod tests {
     use super::*;
 
+    // S7
     #[test]
     fn errors_are_found_in_every_shape() {
         for data in [
@@ -153,6 +154,7 @@ mod tests {
         }
     }
 
+    // S6 S7
     #[test]
     fn healthy_events_are_left_alone() {
         for data in [

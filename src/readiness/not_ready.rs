@@ -143,6 +143,7 @@ mod tests {
         }
     }
 
+    // U10
     #[test]
     fn a_hostile_model_name_stays_a_name() {
         assert_eq!(shown("a\nb\u{202e}c`d\u{1b}[2J"), "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}[2J");

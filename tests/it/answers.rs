@@ -31,6 +31,7 @@ fn error_of(body: &str) -> Value {
     error.clone()
 }
 
+// H8
 #[tokio::test]
 async fn a_checked_answer_is_the_same_frame_with_its_headers_and_trailers() {
     let mut trailers = HeaderMap::new();
@@ -68,6 +69,7 @@ async fn frames_stay_frames_and_empty_ones_end_nothing() {
     assert_eq!(texts, frames);
 }
 
+// H16
 #[tokio::test]
 async fn a_200_that_is_an_error_is_replaced() {
     for body in [
@@ -91,6 +93,7 @@ async fn a_200_that_is_an_error_is_replaced() {
     }
 }
 
+// S6 S7
 #[tokio::test]
 async fn text_that_talks_about_errors_is_an_answer() {
     for body in [
@@ -133,6 +136,7 @@ async fn a_long_answer_is_decided_at_its_first_key() {
     assert_eq!(bytes_of(&frames), long.into_bytes());
 }
 
+// U9
 #[tokio::test]
 async fn every_error_status_is_answered_in_the_dialect() {
     for status in 400..600 {
@@ -173,6 +177,7 @@ fn bad_bodies() -> Vec<(&'static str, Script)> {
     ]
 }
 
+// H14 U1 U2 U3 U4 U5
 #[tokio::test]
 async fn bad_error_bodies_give_a_well_formed_answer() {
     for path in [CHAT, "/v1/messages", "/v1/responses", "/other"] {
@@ -189,6 +194,7 @@ async fn bad_error_bodies_give_a_well_formed_answer() {
     }
 }
 
+// H13
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_is_waited_for_only_so_long() {
     let body = Script::frames(["{\"error\":{\"message\":\"half"]).then(Step::Silence);
@@ -200,6 +206,7 @@ async fn a_body_that_does_not_come_is_waited_for_only_so_long() {
     assert_eq!(error_of(&text)["category"], "rate_limited");
 }
 
+// H10
 #[tokio::test]
 async fn a_compressed_error_is_replaced_and_not_mislabelled() {
     let upstream = Response::builder()
@@ -213,6 +220,7 @@ async fn a_compressed_error_is_replaced_and_not_mislabelled() {
     assert_eq!(error_of(&text)["category"], "rate_limited");
 }
 
+// U12
 #[tokio::test]
 async fn retry_hints_are_written_anew() {
     let upstream = Response::builder()
@@ -252,6 +260,7 @@ async fn service_errors_are_answered() {
     assert_eq!((&error["origin"], &error["retryable"]), (&"service".into(), &true.into()));
 }
 
+// H2
 #[tokio::test]
 async fn a_request_for_the_head_gets_no_body() {
     let answer = serve(layer(), Method::HEAD, |_| async {
@@ -261,6 +270,7 @@ async fn a_request_for_the_head_gets_no_body() {
     assert_eq!((answer.status().as_u16(), answer.body().len()), (404, 0));
 }
 
+// H3
 #[tokio::test]
 async fn preflights_and_bodyless_statuses_pass() {
     for (method, status) in

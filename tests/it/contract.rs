@@ -271,6 +271,7 @@ async fn a_body_that_does_not_come_is_waited_for_only_so_long() {
     assert_eq!(start.elapsed(), Duration::from_secs(10));
 }
 
+// H15
 #[tokio::test]
 async fn no_byte_is_read_while_the_process_gate_is_closed() {
     let flag = ReadyFlag::new();

@@ -120,6 +120,7 @@ async fn cut_everywhere(path: &str, stream: &[u8]) -> usize {
     cuts
 }
 
+// S1 S2 S4
 #[tokio::test]
 async fn a_cut_at_any_byte_ends_in_whole_events_and_one_last_word() {
     for (path, stream) in HEALTHY {
@@ -127,6 +128,7 @@ async fn a_cut_at_any_byte_ends_in_whole_events_and_one_last_word() {
     }
 }
 
+// S1 S2 S4
 #[tokio::test]
 async fn every_recorded_stream_survives_a_cut_at_any_byte() {
     let Some(streams) = shared::lines("streams.jsonl") else { return };

@@ -80,6 +80,7 @@ fn base64(text: &str) -> Vec<u8> {
     bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | bit)).collect()
 }
 
+// H12 S12
 #[test]
 fn every_vector_decodes_as_the_standard_says_under_every_chunking() {
     let Some(vectors) = shared::lines("sse_vectors.jsonl") else { return };

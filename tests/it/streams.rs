@@ -39,6 +39,7 @@ fn last_error(text: &str) -> (&str, Value) {
     (&text[..start], event["error"].clone())
 }
 
+// H8 H9
 #[tokio::test]
 async fn a_healthy_stream_is_the_same_frames_with_its_trailers() {
     let frames = [ROLE, TEXT, ": note\n\n", TEXT, STOP, DONE];
@@ -91,6 +92,7 @@ async fn a_stream_that_ends_or_breaks_before_it_begins_becomes_a_real_status() {
     }
 }
 
+// S4
 #[tokio::test]
 async fn an_error_after_text_ends_the_stream_with_one_error_event() {
     let body = Script::frames([ROLE, TEXT, TEXT, ERROR, TEXT, DONE]);
@@ -102,6 +104,7 @@ async fn an_error_after_text_ends_the_stream_with_one_error_event() {
     assert_eq!(error["origin"], "upstream");
 }
 
+// S1 S2
 #[tokio::test]
 async fn cuts_and_truncations_are_rescued_without_half_an_event() {
     let begun = || Script::frames([ROLE, TEXT, TEXT]);
@@ -122,6 +125,7 @@ async fn cuts_and_truncations_are_rescued_without_half_an_event() {
     }
 }
 
+// S3
 #[tokio::test]
 async fn a_marker_before_a_break_is_a_success() {
     for end in [STOP, DONE] {
@@ -201,6 +205,7 @@ async fn silence_longer_than_allowed_is_a_stall() {
     assert_eq!((before, &error["category"]), (TEXT, &"timeout".into()));
 }
 
+// S9
 #[tokio::test(start_paused = true)]
 async fn comments_are_no_events_for_the_stall_timer() {
     let layer = layer().idle_timeout(Duration::from_secs(30));
@@ -243,6 +248,7 @@ async fn a_slow_but_steady_stream_is_no_stall() {
     assert_eq!(body, [TEXT, TEXT, TEXT, STOP].concat());
 }
 
+// S11
 #[tokio::test(start_paused = true)]
 async fn the_first_event_may_take_longer_than_the_others() {
     let layer = layer().idle_timeout(Duration::from_secs(30));
@@ -288,6 +294,7 @@ async fn unrecognised_streams_are_never_touched() {
     }
 }
 
+// S2
 #[tokio::test]
 async fn a_missing_marker_can_be_accepted() {
     let lenient = layer().terminal_marker(TerminalMarker::Lenient);
@@ -297,6 +304,7 @@ async fn a_missing_marker_can_be_accepted() {
     assert_eq!(head.status, 502, "nothing meaningful came");
 }
 
+// S8
 #[tokio::test]
 async fn an_event_beyond_the_limit_that_breaks_fails_the_body() {
     let layer = layer().max_event(64);

@@ -116,6 +116,7 @@ async fn ask(
     (head, body.to_bytes(), trailers)
 }
 
+// H8 H18
 #[tokio::test]
 async fn healthy_answers_are_the_same_with_and_without_the_layers() {
     let models = ModelRegistry::new();
@@ -150,6 +151,7 @@ async fn healthy_answers_are_the_same_with_and_without_the_layers() {
     }
 }
 
+// H1
 #[tokio::test]
 async fn a_replaced_answer_has_the_length_it_declares() {
     let failing = ErrorNormalizationLayer::new();
