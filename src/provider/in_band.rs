@@ -13,7 +13,7 @@
 //! | `{"type":"error", …}`, `event: error` | Anthropic, OpenAI Responses |
 //! | `{"object":"error", …}` | vLLM to 0.9, SGLang, TensorRT-LLM, LMDeploy |
 //! | `{"type":"response.failed","response":{"error": …}}` | OpenAI Responses |
-//! | `{"type":"message-end","delta":{"finish_reason":"ERROR"}}` | Cohere |
+//! | `{"finish_reason":"ERROR"}`, in a stream under `message-end` and `delta` | Cohere |
 //! | `{"error_code": …}` | LMDeploy's proxy |
 //! | `choices[].error` | OpenRouter |
 //! | `finish_reason` `error`, `network_error`, `timeout_error`, `insufficient_system_resource` | OpenRouter, Zhipu, Tenstorrent, DeepSeek |
@@ -33,6 +33,11 @@ pub(crate) fn error_in(data: &[u8]) -> Option<Cow<'_, [u8]>> {
         match &*key {
             "error" if value.is_truthy() => return Some(Cow::Borrowed(data)),
             "type" | "object" if is(value, "error") => return Some(Cow::Borrowed(data)),
+            "finish_reason" => {
+                if let Some(error) = error_in_end(json) {
+                    return Some(error);
+                }
+            }
             "type" if is(value, "message-end") => {
                 if let Some(error) = error_in_end(json.get("delta")) {
                     return Some(error);
@@ -104,7 +109,7 @@ fn error_in_choice(choice: Json<'_>) -> Option<Cow<'_, [u8]>> {
     })
 }
 
-/// How Cohere ends a stream that failed.
+/// How Cohere ends an answer, whole or streamed, that failed.
 fn error_in_end(delta: Json<'_>) -> Option<Cow<'_, [u8]>> {
     let reason = delta.get("finish_reason").string()?;
     let known = ["ERROR", "TIMEOUT", "ERROR_LIMIT", "ERROR_TOXIC"];
@@ -148,6 +153,7 @@ mod tests {
             r#"{"choices":[{"error":{"message":"x"},"finish_reason":"error"}]}"#,
             r#"{"choices":[{"delta":{},"finish_reason":"network_error"}]}"#,
             r#"{"type":"message-end","delta":{"finish_reason":"ERROR","usage":{}}}"#,
+            r#"{"id":"c1","finish_reason":"ERROR","message":{"role":"assistant","content":[]}}"#,
             r#"{"error_code":10402,"text":"Failed to get response after a period of time"}"#,
         ] {
             assert!(error_in(data.as_bytes()).is_some(), "{data}");
@@ -171,6 +177,7 @@ mod tests {
             r#"{"type":"message_delta","delta":{"stop_reason":"refusal"}}"#,
             r#"{"id":"x","message":"hello","status":"ok"}"#,
             r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#,
+            r#"{"id":"c1","finish_reason":"COMPLETE","message":{"content":[]}}"#,
         ] {
             assert_eq!(error_in(data.as_bytes()), None, "{data}");
         }
