@@ -3,47 +3,8 @@
 import json
 from dataclasses import dataclass
 
-import anthropic
-import openai
-import upstream
-from upstream import APIS, DELIVERED, OVERLOADED, RATE_LIMIT, REQUEST_ID, SENTENCES, TEXT
-
-OPENAI_CLASSES = {
-    401: openai.AuthenticationError,
-    404: openai.NotFoundError,
-    429: openai.RateLimitError,
-    500: openai.InternalServerError,
-    502: openai.InternalServerError,
-    503: openai.InternalServerError,
-    504: openai.InternalServerError,
-}
-# The public names are few; the others are still the classes that the client raises.
-ANTHROPIC_CLASSES = {
-    401: "AuthenticationError",
-    404: "NotFoundError",
-    429: "RateLimitError",
-    500: "InternalServerError",
-    502: "InternalServerError",
-    503: "ServiceUnavailableError",
-    504: "GatewayTimeoutError",
-}
-ANTHROPIC_TYPES = {
-    "authentication": "authentication_error",
-    "model_not_found": "not_found_error",
-    "rate_limited": "rate_limit_error",
-    "overloaded": "overloaded_error",
-    "timeout": "timeout_error",
-    "upstream_error": "api_error",
-    "model_not_ready": "overloaded_error",
-}
-OPENAI_CODES = {
-    "authentication": "invalid_api_key",
-    "model_not_found": "model_not_found",
-    "rate_limited": "rate_limit_exceeded",
-    "timeout": "timeout",
-    "upstream_error": "upstream_error",
-    "model_not_ready": "model_not_ready",
-}
+from apis import APIS, DELIVERED, SENTENCES, TEXT, delivered
+from raised import members_differ, message_differs, object_differs, raised_differs
 
 
 @dataclass(frozen=True)
@@ -71,9 +32,13 @@ def refusal(status, category):
 
 def in_band(api, early):
     """The provider's own error event, before any text or after some."""
-    if api is APIS["/v1/messages"]:
-        return Failure(503 if early else None, "overloaded", "upstream", OVERLOADED)
-    return Failure(429 if early else None, "rate_limited", "upstream", RATE_LIMIT)
+    status, category, sentence = api.fails_with
+    return Failure(status if early else None, category, "upstream", sentence)
+
+
+def in_success(api):
+    status, category, sentence = api.succeeds_with
+    return Failure(status, category, "upstream", sentence)
 
 
 BROKEN = Failure(None, "upstream_error", "stream")
@@ -84,7 +49,7 @@ ANY = {
     "429": refusal(429, "rate_limited"),
     "429_once": None,
     "500_html": Failure(500, "upstream_error", "upstream", "Internal Server Error", upstream_headers=True),
-    "200_error": Failure(429, "rate_limited", "upstream", RATE_LIMIT),
+    "200_error": in_success,
     "no_head": Failure(502, "upstream_error", "service"),
 }
 STREAMS = ANY | {
@@ -112,87 +77,25 @@ WHOLES = ANY | {
 FAULTS = list(STREAMS | WHOLES)
 
 
+def failure_of(faults, fault, path):
+    failure = faults[fault]
+    return failure(APIS[path]) if callable(failure) else failure
+
+
 def expected(surface, fault):
-    failure = (WHOLES if surface.kind == "whole" else STREAMS)[fault]
-    return failure(APIS[surface.path]) if callable(failure) else failure
+    if fault == "429_once" and not surface.retries:
+        fault = "429"
+    return failure_of(WHOLES if surface.kind == "whole" else STREAMS, fault, surface.path)
 
 
-def error_object(error):
-    """The dialect's error object in what an SDK raised."""
-    body = error.body if isinstance(error.body, dict) else {}
-    return body if isinstance(error, openai.APIError) else body.get("error") or {}
-
-
-def object_differs(found, failure, model):
-    """How an error object differs from what it must hold."""
-    wrong = []
-    want = {"category": failure.category, "retryable": failure.retryable, "model": model}
-    if failure.origin:
-        want["origin"] = failure.origin
-    if failure.retry_after:
-        want["retry_after"] = failure.retry_after
-    for member, value in want.items():
-        if found.get(member) != value:
-            wrong.append(f"{member} {found.get(member)!r}, not {value!r}")
-    if "provider_status" not in found:
-        wrong.append("no provider_status")
-    message = found.get("message")
-    if not isinstance(message, str) or not message.strip() or "<" in message:
-        wrong.append(f"message {message!r}")
-    elif failure.message and failure.message not in message:
-        wrong.append(f"message {message!r}, not {failure.message!r}")
-    return wrong
-
-
-def headers_differ(headers, failure):
-    wrong = []
-    if failure.retry_after and headers.get("retry-after") != str(failure.retry_after):
-        wrong.append(f"retry-after {headers.get('retry-after')!r}")
-    if failure.upstream_headers and headers.get("x-request-id") != REQUEST_ID:
-        wrong.append("the upstream's x-request-id is lost")
-    if headers.get("x-should-retry") != str(failure.retryable).lower():
-        wrong.append(f"x-should-retry {headers.get('x-should-retry')!r}")
-    return wrong
-
-
-def openai_differs(error, failure):
-    if failure.status is None:
-        wrong = [] if type(error) is openai.APIError else [f"{type(error).__name__}, not APIError"]
-    else:
-        wrong = [] if type(error) is OPENAI_CLASSES[failure.status] else [f"{type(error).__name__}"]
-        wrong += [] if getattr(error, "status_code", None) == failure.status else ["status"]
-    code = OPENAI_CODES[failure.category]
-    if getattr(error, "code", None) != code:
-        wrong.append(f"code {getattr(error, 'code', None)!r}, not {code!r}")
-    if not isinstance(getattr(error, "type", None), str) or ("invalid" in error.type and failure.retryable):
-        wrong.append(f"type {getattr(error, 'type', None)!r}")
-    return wrong
-
-
-def anthropic_differs(error, failure):
-    name = ANTHROPIC_CLASSES[failure.status] if failure.status else "APIStatusError"
-    wrong = [] if type(error).__name__ == name else [f"{type(error).__name__}, not {name}"]
-    if getattr(error, "status_code", None) != (failure.status or 200):
-        wrong.append(f"status {getattr(error, 'status_code', None)}")
-    kind = ANTHROPIC_TYPES[failure.category]
-    if getattr(error, "type", None) != kind:
-        wrong.append(f"type {getattr(error, 'type', None)!r}, not {kind!r}")
-    return wrong
-
-
-def differs(surface, failure, model, text, error):
+def differs(surface, failure, model, text, last, error):
     """How one call differs from what it must be: a list of findings, empty if it is right."""
     if failure is None:
         whole = text == TEXT or surface.name == "embeddings"
-        return [] if error is None and whole else [f"{error!r} after {text!r}"]
+        return [] if error is None and last is None and whole else [f"{error!r} after {text!r} {last or ''}"]
     if error is None:
         return ["SILENT"]
-    if not isinstance(error, surface.sdk.APIError):
-        return [type(error).__name__]
-    wrong = anthropic_differs(error, failure) if surface.sdk is anthropic else openai_differs(error, failure)
-    wrong += object_differs(error_object(error), failure, model)
-    if failure.status and hasattr(error, "response"):
-        wrong += headers_differ(error.response.headers, failure)
+    wrong = raised_differs(surface.path, error, last, failure, model)
     if text != ("" if failure.status else DELIVERED):
         wrong.append(f"delivered {text!r}")
     return wrong
@@ -200,10 +103,12 @@ def differs(surface, failure, model, text, error):
 
 def bytes_differ(path, failure, model, body):
     """How the raw bytes of a broken stream differ: whole events, the dialect's last word, nothing after it."""
-    before = upstream.delivered(APIS[path], model)
+    before = delivered(APIS[path], model)
     if not body.startswith(before):
         return ["the events before the failure are not the upstream's bytes"]
     after = body[len(before) :].decode()
+    if path == "/api/chat":
+        return line_differs(after, failure, model)
     events = [dict(line.split(": ", 1) for line in event.split("\n")) for event in after.split("\n\n")[:-1]]
     names = {"/v1/messages": ["error"], "/v1/responses": ["error", "response.failed"]}.get(path, [None])
     if not after.endswith("\n\n") or [event.get("event") for event in events] != names:
@@ -213,3 +118,11 @@ def bytes_differ(path, failure, model, body):
     if len(last) == 2 and last[1]["response"].get("status") != "failed":
         wrong.append("response.failed without its status")
     return wrong
+
+
+def line_differs(after, failure, model):
+    """As `bytes_differ`, for the one line that ends a stream of NDJSON."""
+    if after.count("\n") != 1 or not after.endswith("\n"):
+        return [f"ends with {after!r}"]
+    found = json.loads(after)
+    return message_differs(found.get("error"), failure) + members_differ(found, failure, model)

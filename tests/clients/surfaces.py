@@ -1,10 +1,13 @@
 """The ways in which people call the SDKs: each drives one call and yields the text that it was given."""
 
 from dataclasses import dataclass
-from typing import Callable
+from typing import AsyncIterator, Callable
 
 import anthropic
+import cohere
+import ollama
 import openai
+from google import genai
 
 PROMPT = [{"role": "user", "content": "count"}]
 
@@ -19,20 +22,13 @@ class Surface:
     start: Callable
     text: Callable
     final: str = ""
+    retries: bool = True
 
-    @property
-    def sdk(self):
-        return anthropic if self.path == "/v1/messages" else openai
-
-    def client(self, base, asynchronous, **options):
-        if self.sdk is anthropic:
-            kind = anthropic.AsyncAnthropic if asynchronous else anthropic.Anthropic
-            return kind(base_url=base, api_key="sk-client", **options)
-        kind = openai.AsyncOpenAI if asynchronous else openai.OpenAI
-        return kind(base_url=base + "/v1", api_key="sk-client", **options)
+    def client(self, base, asynchronous, retries, timeout):
+        return CLIENTS.get(self.path, openai_client)(base, asynchronous, retries, timeout)
 
     def run(self, client, model, out):
-        """Calls to the end; what raised on the way is the caller's to catch, `out` holds the text until then."""
+        """Calls to the end; what raised on the way is the caller's to catch, `out` holds what came until then."""
         call = self.start(client, model)
         if self.kind == "whole":
             out.append(self.text(call))
@@ -49,7 +45,7 @@ class Surface:
         if self.kind == "whole":
             out.append(self.text(await call))
         elif self.kind == "create":
-            async for event in await call:
+            async for event in call if isinstance(call, AsyncIterator) else await call:
                 out.extend(filter(None, [self.text(event)]))
         else:
             async with call as stream:
@@ -58,11 +54,44 @@ class Surface:
                 await getattr(stream, self.final)()
 
 
+def openai_client(base, asynchronous, retries, timeout):
+    kind = openai.AsyncOpenAI if asynchronous else openai.OpenAI
+    return kind(base_url=base + "/v1", api_key="sk-client", max_retries=retries, timeout=timeout)
+
+
+def anthropic_client(base, asynchronous, retries, timeout):
+    kind = anthropic.AsyncAnthropic if asynchronous else anthropic.Anthropic
+    return kind(base_url=base, api_key="sk-client", max_retries=retries, timeout=timeout)
+
+
+def genai_client(base, asynchronous, retries, timeout):
+    client = genai.Client(api_key="sk-client", http_options={"base_url": base, "timeout": timeout * 1000})
+    return client.aio if asynchronous else client
+
+
+def ollama_client(base, asynchronous, retries, timeout):
+    return (ollama.AsyncClient if asynchronous else ollama.Client)(host=base, timeout=timeout)
+
+
+def cohere_client(base, asynchronous, retries, timeout):
+    kind = cohere.AsyncClientV2 if asynchronous else cohere.ClientV2
+    return kind(api_key="sk-client", base_url=base, max_retries=retries, timeout=timeout)
+
+
 def of_type(kind, member):
     return lambda event: getattr(event, member) if event.type == kind else None
 
 
+def cohere_text(event):
+    """The text; of a failed stream also its last event, which careful users look for."""
+    if event.type == "message-end" and event.delta.finish_reason == "ERROR":
+        return event
+    return event.delta.message.content.text if event.type == "content-delta" else None
+
+
 CHAT, EMBEDDINGS, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"
+GEMINI, OLLAMA, COHERE = "/v1/models", "/api/chat", "/v2/chat"
+CLIENTS = {MESSAGES: anthropic_client, GEMINI: genai_client, OLLAMA: ollama_client, COHERE: cohere_client}
 
 SURFACES = [
     Surface(
@@ -83,7 +112,7 @@ SURFACES = [
     Surface(
         "embeddings", EMBEDDINGS, "whole",
         lambda c, m: c.embeddings.create(model=m, input="count", encoding_format="float"),
-        lambda answer: answer,
+        lambda answer: "",
     ),
     Surface(
         "responses stream", RESPONSES, "create",
@@ -114,5 +143,35 @@ SURFACES = [
         "messages whole", MESSAGES, "whole",
         lambda c, m: c.messages.create(model=m, messages=PROMPT, max_tokens=64),
         lambda answer: answer.content[0].text,
+    ),
+    Surface(
+        "gemini stream", GEMINI, "create",
+        lambda c, m: c.models.generate_content_stream(model=m, contents="count"),
+        lambda chunk: chunk.text, retries=False,
+    ),
+    Surface(
+        "gemini whole", GEMINI, "whole",
+        lambda c, m: c.models.generate_content(model=m, contents="count"),
+        lambda answer: answer.text, retries=False,
+    ),
+    Surface(
+        "ollama stream", OLLAMA, "create",
+        lambda c, m: c.chat(model=m, messages=PROMPT, stream=True),
+        lambda part: part.message.content, retries=False,
+    ),
+    Surface(
+        "ollama whole", OLLAMA, "whole",
+        lambda c, m: c.chat(model=m, messages=PROMPT),
+        lambda answer: answer.message.content, retries=False,
+    ),
+    Surface(
+        "cohere stream", COHERE, "create",
+        lambda c, m: c.chat_stream(model=m, messages=PROMPT),
+        cohere_text, retries=False,
+    ),
+    Surface(
+        "cohere whole", COHERE, "whole",
+        lambda c, m: c.chat(model=m, messages=PROMPT),
+        lambda answer: "".join(part.text for part in answer.message.content),
     ),
 ]
