@@ -244,7 +244,8 @@ class Ollama(Api):
 class Cohere(Api):
     """Cohere v2 chat: no shape of event makes the SDK raise."""
 
-    fails_with = succeeds_with = (502, "upstream_error", GENERATION)
+    fails_with = (502, "upstream_error", GENERATION)
+    succeeds_with = (502, "upstream_error", None)
 
     def stream(self, model):
         def ev(name, **members):
@@ -269,7 +270,7 @@ class Cohere(Api):
         return {"id": "c1", "message": SENTENCES[status]}
 
     def in_success(self):
-        return {"error": GENERATION}
+        return {"id": "c1", "finish_reason": "ERROR", "message": {"role": "assistant", "content": []}}
 
     def in_band(self):
         """The documented end of a failed stream: the SDK yields it and goes on."""
