@@ -9,7 +9,7 @@
 //! 1. Only shapes count: a known prefix and enough characters after it, a reserved range of
 //!    addresses, a private top-level name. A key that its owner has masked (`sk-ab****89`) stays.
 //! 2. A path of an API is no path of a file, a version is no address, a public link is no secret.
-//! 3. `\n`, `\u0022` and `%3D` separate words, as what they stand for does.
+//! 3. What is escaped, as in JSON or in a URL, is looked at as it is and as what it stands for.
 //! 4. Every byte is looked at a bounded number of times.
 //!
 //! # Example: a key and a host
@@ -22,111 +22,75 @@
 //! assert_eq!(redact("try /v1/models"), "try /v1/models");
 //! ```
 
+mod account;
 mod file;
 mod host;
+mod key;
 mod trace;
+mod unescaped;
 
 use self::{
-    file::file_len,
-    host::{internal_len, private_ipv6},
-    trace::{pem_len, trace_len},
+    account::account,
+    file::{file_len, share_len},
+    host::{internal_len, is_local_url, named_host, private_ipv6},
+    key::{key_len, named_secret, scheme_secret, value},
+    trace::{frames_len, pem_len, trace_len},
+    unescaped::{Unescaped, ends_with_escape, escape_len},
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 const REDACTED: &str = "[redacted]";
 
-/// Prefixes of keys, tokens and account ids, and how many letters, digits, `-` and `_` must follow.
-const PREFIXES: &[(&str, usize)] = &[
-    ("AIza", 30),
-    ("AKIA", 16),
-    ("ASIA", 16),
-    ("ak-", 16),
-    ("csk-", 20),
-    ("ghp_", 20),
-    ("gho_", 20),
-    ("ghs_", 20),
-    ("ghu_", 20),
-    ("github_pat_", 20),
-    ("glpat-", 16),
-    ("gsk_", 20),
-    ("hf_", 20),
-    ("nvapi-", 20),
-    ("org-", 12),
-    ("org_", 12),
-    ("pplx-", 20),
-    ("proj_", 12),
-    ("r8_", 20),
-    ("sess-", 20),
-    ("sk-", 16),
-    ("sk_", 16),
-    ("xai-", 20),
-    ("xapp-", 10),
-    ("xoxa-", 10),
-    ("xoxb-", 10),
-    ("xoxe-", 10),
-    ("xoxp-", 10),
-    ("xoxr-", 10),
-    ("xoxs-", 10),
-    ("ya29.", 20),
-];
-
-/// Names whose values are secrets, without case and punctuation.
-const SECRET_NAMES: &[&str] = &[
-    "accesskey",
-    "accesstoken",
-    "accountkey",
-    "apikey",
-    "apitoken",
-    "authtoken",
-    "awssecretaccesskey",
-    "clientsecret",
-    "idtoken",
-    "key",
-    "passwd",
-    "password",
-    "pwd",
-    "refreshtoken",
-    "secret",
-    "secretaccesskey",
-    "secretkey",
-    "sharedaccesskey",
-    "sig",
-    "signature",
-    "subscriptionkey",
-    "token",
-    "xamzcredential",
-    "xamzsecuritytoken",
-    "xamzsignature",
-    "xapikey",
-];
+/// How many escapes inside of escapes are undone: JSON in a string, in a string.
+const DEPTH: usize = 3;
 
 /// The text with everything taken out that looks like a credential, an internal address, a path of a
 /// file or a stack trace. Borrowed if there was nothing.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
+    let mut spans = secrets(text);
+    let mut level = Unescaped::of(text);
+    for _ in 0..DEPTH {
+        let Some(unescaped) = level else { break };
+        spans.extend(secrets(unescaped.text()).into_iter().map(|span| unescaped.origin(span)));
+        level = unescaped.again();
+    }
+    if spans.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    spans.sort_unstable_by_key(|span| span.start);
     let mut out = String::new();
     let mut kept = 0;
-    let mut at = 0;
-    while at < text.len() {
-        match look(text, at) {
-            Found::Secret(start, end) => {
-                let between = &text[kept..start];
-                // Neighbours, such as the frames of a trace, become one.
-                if !(out.ends_with(REDACTED) && between.trim().is_empty()) {
-                    out.push_str(between);
-                    out.push_str(REDACTED);
-                }
-                kept = end;
-                at = end.max(at + 1);
-            }
-            Found::Nothing(next) => at = next,
+    for span in spans {
+        if span.end <= kept {
+            continue;
         }
-    }
-    if kept == 0 {
-        return Cow::Borrowed(text);
+        let between = &text[kept.min(span.start)..span.start];
+        // Neighbours, such as the frames of a trace, become one.
+        if !(out.ends_with(REDACTED) && between.trim().is_empty()) {
+            out.push_str(between);
+            out.push_str(REDACTED);
+        }
+        kept = span.end;
     }
     out.push_str(&text[kept..]);
     Cow::Owned(out)
+}
+
+/// Where the secrets are, in order.
+fn secrets(text: &str) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        at = match look(text, at) {
+            Found::Secret(start, end) => {
+                spans.push(start..end);
+                end.max(at + 1)
+            }
+            Found::Nothing(next) => next,
+        };
+    }
+    spans
 }
 
 enum Found {
@@ -139,14 +103,20 @@ enum Found {
 fn look(text: &str, at: usize) -> Found {
     let bytes = text.as_bytes();
     let rest = &text[at..];
+    if let Some(len) = share_len(rest) {
+        return Found::Secret(at, at + len);
+    }
     let escape = escape_len(&bytes[at..]);
     if escape > 0 {
         return Found::Nothing(at + escape);
     }
     let before = at.checked_sub(1).map(|before| bytes[before]);
-    let opens = !before.is_some_and(is_path) || ends_with_escape(&bytes[..at]);
+    let inside = |byte: u8| byte.is_ascii() && is_path(byte);
+    let opens = !before.is_some_and(inside) || ends_with_escape(&bytes[..at]);
     if opens {
-        if let Some(len) = private_ipv6(rest).or_else(|| file_len(rest)) {
+        if let Some(len) =
+            private_ipv6(rest).or_else(|| file_len(rest)).or_else(|| frames_len(rest))
+        {
             return Found::Secret(at, at + len);
         }
     }
@@ -161,23 +131,27 @@ fn look(text: &str, at: usize) -> Found {
     if let Some(remote) = after.strip_prefix("://") {
         return url(at, word, remote);
     }
-    if let Some((skipped, len)) = named_secret(word, after).or_else(|| scheme_secret(word, after)) {
+    if let Some((skipped, len)) = value_after(word, after) {
         let start = at + word.len() + skipped;
         return Found::Secret(start, start + len);
     }
-    if let Some(len) = key_len(word).or_else(|| internal_len(word, after)) {
+    if let Some((skipped, len)) = account(word, after) {
+        return Found::Secret(at + skipped, at + skipped + len);
+    }
+    if let Some(len) = key_len(word, after).or_else(|| internal_len(word, after)) {
         return Found::Secret(at, at + len);
     }
     Found::Nothing(at + word.len())
 }
 
-/// Letters, digits and what keeps a name, a host or a key together.
+/// Letters, digits and what keeps a name, a host or a key together. Chinese has no blanks between
+/// words, so that a key may follow a letter that is not ASCII.
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') || byte >= 0x80
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
 fn is_path(byte: u8) -> bool {
-    is_word(byte) || matches!(byte, b'/' | b'@' | b'+' | b'~' | b'$')
+    is_word(byte) || matches!(byte, b'/' | b'@' | b'+' | b'~' | b'$') || byte >= 0x80
 }
 
 /// How many bytes at the start of a text are of a kind.
@@ -185,81 +159,11 @@ fn run(text: &str, kind: impl Fn(u8) -> bool) -> usize {
     text.bytes().position(|b| !kind(b)).unwrap_or(text.len())
 }
 
-/// The length of an escape at the start: `\n`, `\u0022`, `%3D`.
-fn escape_len(bytes: &[u8]) -> usize {
-    let hex = |range: std::ops::Range<usize>| {
-        bytes.get(range).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    match bytes {
-        [b'\\', b'u', ..] if hex(2..6) => 6,
-        [b'\\', b'n' | b'r' | b't' | b'"' | b'\\' | b'/', ..] => 2,
-        [b'%', ..] if hex(1..3) => 3,
-        _ => 0,
-    }
-}
-
-fn ends_with_escape(bytes: &[u8]) -> bool {
-    [2, 3, 6].into_iter().any(|len| {
-        let tail = &bytes[bytes.len().saturating_sub(len)..];
-        tail.len() == len && escape_len(tail) == len
-    })
-}
-
-/// A word that is a key, without what ends the sentence after it.
-fn key_len(word: &str) -> Option<usize> {
-    let word = word.trim_end_matches('.');
-    if word.starts_with("eyJ") && word.len() >= 30 && word.contains('.') {
-        return Some(word.len()); // a JSON web token
-    }
-    let (prefix, least) = PREFIXES.iter().find(|(prefix, _)| word.starts_with(prefix))?;
-    let tail = &word[prefix.len()..];
-    let enough = run(tail, |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) >= *least;
-    let random = tail.len() >= 32 || tail.bytes().any(|b| b.is_ascii_digit());
-    (enough && random).then_some(word.len())
-}
-
-/// `key=value` and `"password": "value"`: what to skip after the name, and the length of the value.
-fn named_secret(word: &str, after: &str) -> Option<(usize, usize)> {
-    if word.len() > 40 || !after.starts_with(['=', ':', '"', '\'', '%']) {
-        return None;
-    }
-    let plain = |c: &char| c.is_ascii_alphanumeric();
-    let name: String = word.chars().filter(plain).map(|c| c.to_ascii_lowercase()).collect();
-    if !SECRET_NAMES.contains(&name.as_str()) {
-        return None;
-    }
-    let assigned = after.starts_with('=') || after.starts_with("%3D");
-    let skipped = if after.starts_with("%3D") {
-        3
-    } else {
-        run(after, |b| matches!(b, b'"' | b'\'' | b':' | b' ' | b'=')).min(5)
-    };
-    let value = Some(value(&after[skipped..])).filter(|value| !value.contains("**"))?;
-    let secret = if assigned { value.len() >= 6 } else { value.len() >= 8 && is_random(value) };
-    (secret && after[..skipped].contains([':', '=', '%'])).then_some((skipped, value.len()))
-}
-
-/// `Bearer value` and `Basic value`.
-fn scheme_secret(word: &str, after: &str) -> Option<(usize, usize)> {
-    if !(word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic")) {
-        return None;
-    }
-    let skipped = if after.starts_with("%20") { 3 } else { run(after, |b| b == b' ').min(3) };
-    let value = value(&after[skipped..]);
-    (skipped > 0 && value.len() >= 8 && is_random(value)).then_some((skipped, value.len()))
-}
-
-/// A value, up to whatever cannot be part of it.
-fn value(text: &str) -> &str {
-    let ends = |b: u8| b.is_ascii_whitespace() || b"&\"'`,;()<>[]{}\\".contains(&b);
-    text[..run(text, |b| !ends(b))].trim_end_matches(['.', ':', '!', '?'])
-}
-
-/// Whether a value is no word of a language: digits, or capitals after small letters.
-fn is_random(value: &str) -> bool {
-    let capital = value.bytes().skip(1).any(|b| b.is_ascii_uppercase());
-    let small = value.bytes().any(|b| b.is_ascii_lowercase());
-    value.bytes().any(|b| b.is_ascii_digit()) || (capital && small) || value.len() >= 32
+/// A secret after its name: what to skip, and the length.
+fn value_after(word: &str, after: &str) -> Option<(usize, usize)> {
+    named_secret(word, after)
+        .or_else(|| scheme_secret(word, after))
+        .or_else(|| named_host(word, after))
 }
 
 /// The credentials of a URL, or the whole of it if it leads to an internal host or a file.
@@ -277,6 +181,7 @@ fn url(at: usize, scheme: &str, remote: &str) -> Found {
     let address =
         authority.strip_prefix('[').and_then(|rest| private_ipv6(rest).map(|len| len + 2));
     let internal = internal_len(host, &remote[host.len()..]).or(address);
+    let internal = internal.or_else(|| is_local_url(scheme, host).then_some(host.len()));
     match internal {
         Some(len) => {
             let port = run(&remote[len..], |b| b == b':' || b.is_ascii_digit());
@@ -410,6 +315,15 @@ mod tests {
         let pieces =
             ["/", "@", "~/", "a/", "key=", "Bearer ", "::", "at (", "%3D", "\\n", "-----BEGIN "];
         let more = [
+            "a.rb:1:in `",
+            "at a.b.c() in ",
+            "arn:aws:",
+            "projects/",
+            "#0 ",
+            "%252525",
+            r"\\\\",
+            r"\\a\",
+            "host='",
             "Traceback (most recent call last)",
             "Traceback (most recent call last), in XError: ",
             "http://",

@@ -11,6 +11,7 @@ mod hold;
 mod layering;
 mod poll_orders;
 mod probes;
+mod redaction;
 mod retry;
 mod round_trip;
 mod script;

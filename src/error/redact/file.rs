@@ -1,30 +1,47 @@
 //! Paths of files, and how they differ from paths of APIs.
 
-use super::{is_path, run};
+use super::{is_path, is_word, run};
 
 /// Where files live. `/models` is not among them: APIs have it too.
 const FILE_ROOTS: &[&str] = &[
+    "Library",
     "Users",
+    "Volumes",
     "app",
     "bin",
+    "boot",
+    "content",
     "data",
+    "dbfs",
     "dev",
+    "efs",
     "etc",
+    "fsx",
+    "gpfs",
     "home",
     "lib",
     "lib64",
+    "lustre",
+    "media",
     "mnt",
+    "nfs",
+    "nix",
     "opt",
     "private",
     "proc",
     "root",
+    "run",
     "sbin",
+    "scratch",
+    "snap",
     "srv",
     "sys",
     "tmp",
     "usr",
     "var",
+    "workdir",
     "workspace",
+    "workspaces",
 ];
 
 const FILE_ENDINGS: &[&str] = &[
@@ -33,22 +50,34 @@ const FILE_ENDINGS: &[&str] = &[
     "cc",
     "conf",
     "cpp",
+    "cs",
     "cu",
+    "dll",
+    "env",
+    "exe",
     "gguf",
     "go",
     "h",
+    "hpp",
     "ini",
     "java",
     "js",
     "json",
+    "jsonl",
+    "jsx",
     "key",
     "kt",
     "log",
     "mjs",
+    "onnx",
     "pem",
+    "php",
+    "plan",
     "pt",
+    "pth",
     "py",
     "pyc",
+    "rb",
     "rs",
     "safetensors",
     "sh",
@@ -56,6 +85,7 @@ const FILE_ENDINGS: &[&str] = &[
     "sock",
     "toml",
     "ts",
+    "tsx",
     "txt",
     "yaml",
     "yml",
@@ -67,8 +97,15 @@ const API_ROOTS: &[&str] = &["api", "client", "compatible-mode", "inference", "o
 /// A path of a file: absolute, or with the number of a line.
 pub(super) fn file_len(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    if bytes.len() > 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && bytes[2] == b'\\' {
-        return Some(value_with_backslashes(text));
+    match bytes {
+        [drive, b':', b'\\', ..] if drive.is_ascii_alphabetic() => {
+            return Some(windows_len(text));
+        }
+        [b'A'..=b'Z', b':', b'/', next, ..] if *next != b'/' => {
+            let len = 2 + run(&text[2..], is_path);
+            return Some(len + line_len(&text[len..]));
+        }
+        _ => {}
     }
     let path = text[..run(text, is_path)].trim_end_matches('.');
     let line = line_len(&text[path.len()..]);
@@ -83,12 +120,13 @@ pub(super) fn file_len(text: &str) -> Option<usize> {
         [b'/', b'/', ..] => false,
         [b'/', ..] => inside.contains('/') && (FILE_ROOTS.contains(&first) || is_file) && !of_api,
         [b'~', b'/', _, ..] => true,
+        [b'.', b'/', ..] | [b'.', b'.', b'/', ..] => is_file,
         _ => false,
     };
     (absolute || (is_file && line > 0)).then_some(path.len() + line)
 }
 
-/// The length of `:10` or `:10:5`.
+/// The length of `:10`, `:10:5` or ``:10:in `run'``.
 fn line_len(text: &str) -> usize {
     let number =
         |text: &str| match text.strip_prefix(':').map(|rest| run(rest, |b| b.is_ascii_digit())) {
@@ -96,9 +134,34 @@ fn line_len(text: &str) -> usize {
             _ => 0,
         };
     let line = number(text);
-    line + if line > 0 { number(&text[line..]) } else { 0 }
+    if line == 0 {
+        return 0;
+    }
+    let column = line + number(&text[line..]);
+    // Ruby: the name of the method, in quotes.
+    let method = text[column..].strip_prefix(":in ").filter(|name| name.starts_with(['`', '\'']));
+    let method = method.and_then(|name| name.bytes().take(100).skip(1).position(|b| b == b'\''));
+    column + method.map_or(0, |end| ":in `'".len() + end)
 }
 
-fn value_with_backslashes(text: &str) -> usize {
-    run(text, |b| !b.is_ascii_whitespace() && !b"\"'`,;()<>".contains(&b))
+/// A path on a share of Windows: `\\server\share`, no escaped backslashes.
+pub(super) fn share_len(text: &str) -> Option<usize> {
+    let host = text.strip_prefix(r"\\")?;
+    let share =
+        host[run(host, is_word)..].strip_prefix('\\').filter(|_| !host.starts_with('\\'))?;
+    share.starts_with(|c: char| c.is_ascii_alphanumeric()).then(|| windows_len(text))
+}
+
+/// A path with backslashes; a name in it may have blanks, if another backslash follows.
+fn windows_len(text: &str) -> usize {
+    let part = |text: &str| run(text, |b| !b.is_ascii_whitespace() && !b"\"'`,;()<>".contains(&b));
+    let mut len = part(text);
+    while let Some(rest) = text[len..].strip_prefix(' ') {
+        let more = part(rest);
+        if !rest[..more].contains('\\') {
+            break;
+        }
+        len += 1 + more;
+    }
+    len
 }

@@ -3,7 +3,33 @@
 use super::run;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const INTERNAL_SUFFIXES: &[&str] = &[".internal", ".local", ".svc", ".localdomain"];
+const INTERNAL_SUFFIXES: &[&str] = &[
+    ".consul",
+    ".corp",
+    ".home.arpa",
+    ".internal",
+    ".intranet",
+    ".lan",
+    ".local",
+    ".localdomain",
+    ".svc",
+];
+
+/// Schemes whose addresses name a host, not a bucket or a model.
+const HOST_SCHEMES: &[&str] = &[
+    "amqp",
+    "grpc",
+    "grpcs",
+    "http",
+    "https",
+    "postgres",
+    "postgresql",
+    "redis",
+    "rediss",
+    "tcp",
+    "ws",
+    "wss",
+];
 
 /// An internal host or private address and its port.
 pub(super) fn internal_len(word: &str, after: &str) -> Option<usize> {
@@ -19,6 +45,22 @@ pub(super) fn internal_len(word: &str, after: &str) -> Option<usize> {
     let private = host.len() <= 15 && host.parse().is_ok_and(|ip| is_private(IpAddr::V4(ip)));
     let here = lower == "localhost" && port > 0;
     (named || private || here).then(|| host.len() + if port > 0 { port + 1 } else { 0 })
+}
+
+/// Whether a URL leads to a host without a domain, such as a service of Kubernetes.
+pub(super) fn is_local_url(scheme: &str, host: &str) -> bool {
+    let known = HOST_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    known && !host.is_empty() && !host.contains('.')
+}
+
+/// `host='model-server'`, as Python writes a pool of connections: what to skip, and the length.
+pub(super) fn named_host(word: &str, after: &str) -> Option<(usize, usize)> {
+    let quote = after.strip_prefix('=').filter(|_| word.eq_ignore_ascii_case("host"))?;
+    let skipped = 1 + run(quote, |b| b == b'\'' || b == b'"').min(1);
+    let host = &after[skipped..];
+    let host = &host[..run(host, super::is_word)];
+    let local = skipped == 2 && !host.is_empty() && !host.contains('.');
+    local.then_some((skipped, host.len()))
 }
 
 pub(super) fn private_ipv6(text: &str) -> Option<usize> {

@@ -31,6 +31,7 @@ pub(super) fn trace_len(text: &str) -> Option<usize> {
     if frame[..open].split_whitespace().count() > 3 {
         return None;
     }
+    let name = &frame[..open];
     let place = &frame[open + 1..];
     let close = place.bytes().take(300).position(|b| b == b')')?;
     let place = &place[..close];
@@ -38,7 +39,21 @@ pub(super) fn trace_len(text: &str) -> Option<usize> {
     let numbered = place.rsplit_once(':').is_some_and(|(file, line)| {
         !file.contains(' ') && !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit())
     });
-    (known || numbered).then_some(3 + open + 1 + close + 1)
+    let len = 3 + open + 1 + close + 1;
+    // .NET: `at Name.Space.Class.Method(String a)`, and the file if it is known.
+    let dotted = name.bytes().filter(|b| *b == b'.').count() >= 2 && !name.contains(' ');
+    let file = text[len..].strip_prefix(" in ").filter(|_| dotted).and_then(|file| {
+        let at = file.as_bytes().windows(6).take(300).position(|bytes| bytes == b":line ")?;
+        Some(4 + at + 6 + run(&file[at + 6..], |b| b.is_ascii_digit()))
+    });
+    (known || numbered || dotted).then_some(len + file.unwrap_or(0))
+}
+
+/// Numbered frames, as PHP and debuggers write them, to the end of the text.
+pub(super) fn frames_len(text: &str) -> Option<usize> {
+    let frame = text.strip_prefix("#0")?.trim_start();
+    let known = ["/", "0x", "{main}", "[internal function]"];
+    known.iter().any(|start| frame.starts_with(start)).then_some(text.len())
 }
 
 /// Up to the name of the exception, whose sentence is what people need; all of it if it is cut.
