@@ -16,6 +16,31 @@
 //! 4. Provider text is data: it is never interpreted as an envelope of ours, and it is redacted
 //!    when it is shown.
 //!
+//! # Ambiguous shapes
+//!
+//! Where more than one provider could read a body, the one that reads most of it is asked first:
+//!
+//! | shape | claimed by | could be read by | why |
+//! |---|---|---|---|
+//! | an error with `category`, `retryable` and `origin` | `inference` | `anthropic`, `openai`, `problem` | a gateway of this crate has judged already |
+//! | `type: "error"` around an `error` object | `anthropic` | `openai` | only Anthropic's Messages API, and those who imitate it, name the envelope |
+//! | an `error` object beside `x-mofa-backend: rejected(…)` | `mofa` | `openai` | the header tells a refusal from a failure, the body does not |
+//! | an `error` object with a number `code` and a word `status` | `google` | `openai` | `google.rpc.Status`: reasons and quotas are in `details` |
+//! | `errors`, or `error`, as an array of objects with `message` | `cloudflare` | nobody | `error` of OpenAI is an object |
+//! | any other `error` object, in whatever order of members | `openai` | nobody | the shape that most servers write; the words in it differ, not the shape |
+//! | `detail` or `title` with a number `status` | `problem` | nobody | FastAPI writes no `status` |
+//! | `application/problem+json` without `status` | `problem` | `fastapi` | the content type is a declaration |
+//! | `message` beside a string `error` | `openai-flat` | `error-text` | `error` is then the reason phrase (Spring), `message` the sentence |
+//! | `message` at the top, `code` or not | `openai-flat` | nobody | Bedrock and Cohere send nothing more; the header `x-amzn-errortype` names AWS |
+//! | a string `error`, with or without `code` | `error-text` | nobody | xAI's `code` is a sentence too |
+//! | `detail` with a `status` that is a word | `fastapi` | nobody | problem details have a number there |
+//! | a page under any content type | `html` | nobody | proxies label pages as JSON |
+//! | a string in JSON, members that nobody knows | `text` | nobody | shown as it came |
+//! | nothing, or `"error": null` | `unknown` | nobody | only the status is left |
+//!
+//! Not counted are `text` and `unknown`, which read whatever is left. `nemo-gym` claims every
+//! failure, so it is asked only by name.
+//!
 //! # Example: reading a refusal
 //!
 //! ```

@@ -16,6 +16,7 @@ mod retry;
 mod round_trip;
 mod script;
 mod seeds;
+mod shapes;
 mod shared;
 mod sse_vectors;
 mod streams;
