@@ -146,13 +146,13 @@ impl<'a> View<'a> {
     /// The provider's code, if it may be shown.
     #[must_use]
     pub fn code(&self) -> Option<&'a str> {
-        self.error.code()
+        self.error.code().filter(|code| self.may_show(code))
     }
 
     /// The provider's type of error, if it may be shown.
     #[must_use]
     pub fn kind(&self) -> Option<&'a str> {
-        self.error.kind()
+        self.error.kind().filter(|kind| self.may_show(kind))
     }
 
     /// A provider's own name for the class of failure, or the reason why a gate is closed.
@@ -259,6 +259,11 @@ impl<'a> View<'a> {
             r#type: self.kind().map(|kind| self.name(kind)),
             endpoint: self.endpoint(),
         })
+    }
+
+    /// Whether a word that clients compare may be shown as it is; half of one would be none.
+    fn may_show(&self, word: &str) -> bool {
+        !self.disclosure.redaction || matches!(redact(word), Cow::Borrowed(_))
     }
 
     /// A short text that is no sentence: redacted and cut.
@@ -386,6 +391,21 @@ mod tests {
     }
 
     // U10
+    #[test]
+    fn a_code_that_holds_a_secret_is_not_shown() {
+        let key = format!("sk-{}", "a1B2".repeat(12));
+        let error = InferenceError::new(Category::Unknown, "")
+            .with_code(key.clone())
+            .with_kind(key.clone());
+        let disclosure = Disclosure::default();
+        let view = View::of(&error, None, &disclosure);
+        assert_eq!((view.code(), view.kind()), (None, None));
+        let open = disclosure.clone().redaction(false);
+        assert_eq!(View::of(&error, None, &open).code(), Some(&*key));
+        let word = InferenceError::new(Category::Unknown, "").with_code("invalid_api_key");
+        assert_eq!(View::of(&word, None, &disclosure).code(), Some("invalid_api_key"));
+    }
+
     #[test]
     fn a_long_model_name_is_cut_between_characters() {
         let error =

@@ -475,7 +475,7 @@ async fn no_secret_reaches_a_client_beside_the_message() {
     for template in CREDENTIALS.iter().chain(NAMED) {
         let secret = Secret::new(&numbers.write(template));
         for path in PATHS {
-            for member in ["type", "param", "request_id"] {
+            for member in ["type", "code", "param", "request_id"] {
                 let mut body = json!({ "error": { "message": "no", "type": "x", "code": "y" } });
                 body["error"][member] = Value::from(&*secret.text);
                 body[member] = Value::from(&*secret.text);
