@@ -87,11 +87,11 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().inner.project() {
             InnerProj::Pass { body, guard } => {
-                let frame = ready!(body.poll_frame(cx));
+                let frame = ready!(forward(body, cx));
                 if !matches!(frame, Some(Ok(_))) {
                     *guard = None;
                 }
-                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+                Poll::Ready(frame)
             }
             InnerProj::Full { bytes } => Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
         }
@@ -137,6 +137,18 @@ impl Drop for Guard {
     }
 }
 
+/// The next frame of a body, as it is.
+pub(crate) fn forward<B>(
+    body: Pin<&mut B>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    Poll::Ready(ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
+}
+
 /// A body that was read ahead: the frames that came, then whatever is left of it.
 pub(crate) struct Replay<B> {
     came: VecDeque<Result<Frame<Bytes>, BoxError>>,
@@ -155,7 +167,7 @@ where
     /// Reads one frame ahead. `None`: the body has ended, or failed, which is replayed too.
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Option<&Frame<Bytes>>> {
         let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
-        let frame = ready!(rest.as_mut().poll_frame(cx)).map(|frame| frame.map_err(Into::into));
+        let frame = ready!(forward(rest.as_mut(), cx));
         if !matches!(frame, Some(Ok(_))) || rest.is_end_stream() {
             self.rest = None;
         }

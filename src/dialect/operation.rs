@@ -83,7 +83,6 @@ impl Operation {
             "completions" if before() == "chat" => Some(Self::Chat),
             "completions" => Some(Self::Completions),
             "responses" => Some(Self::Responses),
-            "moderations" => Some(Self::Embeddings),
             "generations" | "edits" | "variations" if before() == "images" => Some(Self::Images),
             "speech" if before() == "audio" => Some(Self::Speech),
             "transcriptions" | "translations" if before() == "audio" => Some(Self::Transcription),
@@ -100,12 +99,14 @@ impl Operation {
                 _ => Some(Self::Generate),
             },
             "infer" if is_kserve(path) => Some(Self::Infer),
-            "embed" | "embeddings" | "rerank" => match before() {
+            "embeddings" if before() == "api" => Some(Self::OllamaEmbed),
+            "embeddings" | "moderations" => Some(Self::Embeddings),
+            "embed" => match before() {
                 "api" => Some(Self::OllamaEmbed),
-                "v1" | "v2" if last != "embeddings" => Some(Self::CohereEmbed),
-                _ if last == "embeddings" => Some(Self::Embeddings),
+                "v1" | "v2" => Some(Self::CohereEmbed),
                 _ => None,
             },
+            "rerank" if matches!(before(), "v1" | "v2") => Some(Self::CohereEmbed),
             "pull" | "push" | "create" if before() == "api" => Some(Self::OllamaModels),
             _ => Self::of_method(last.rsplit_once(':')?.1, head.uri().query()),
         }

@@ -1,14 +1,14 @@
 //! The body of an answer: passed on, watched, replayed, or ours.
 
 use super::watched::Watched;
-use crate::body::Replay;
+use crate::body::{Replay, forward};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use tower::BoxError;
 
@@ -71,9 +71,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().inner.project() {
-            InnerProj::Pass { body } => {
-                Poll::Ready(ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
-            }
+            InnerProj::Pass { body } => forward(body, cx),
             InnerProj::Watched { body } => body.as_mut().poll_frame(cx),
             InnerProj::Replayed { body } => body.poll_frame(cx),
             InnerProj::Full { bytes } => Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),

@@ -22,7 +22,7 @@ use std::borrow::Cow;
 /// A stream under watch.
 #[derive(Debug)]
 pub(super) struct Stream {
-    blocks: Cutter,
+    cutter: Cutter,
     progress: Progress,
     /// The frame that is being taken apart.
     frame: Bytes,
@@ -116,7 +116,7 @@ pub(super) enum End {
 impl Stream {
     pub(super) fn new(operation: Operation, max_event: usize) -> Self {
         Self {
-            blocks: match operation.framing() {
+            cutter: match operation.framing() {
                 Some(Framing::Ndjson) => Cutter::Ndjson(Lines::new()),
                 _ => Cutter::Sse(Blocks::new()),
             },
@@ -158,9 +158,9 @@ impl Stream {
             return None;
         }
         let mut whole = 0;
-        while let Some(length) = self.blocks.next_end(&self.frame[whole..]) {
+        while let Some(length) = self.cutter.next_end(&self.frame[whole..]) {
             if let Some(error) =
-                judge(&self.blocks, &mut self.progress, &self.frame[whole..whole + length])
+                judge(&self.cutter, &mut self.progress, &self.frame[whole..whole + length])
             {
                 self.error = Some(error);
                 let events = self.frame.split_to(whole);
@@ -169,7 +169,7 @@ impl Stream {
             }
             whole += length;
         }
-        if !self.blocks.in_event() {
+        if !self.cutter.in_event() {
             // Empty lines between events, or the LF of a CRLF, belong to nobody.
             whole = self.frame.len();
         }
@@ -191,7 +191,7 @@ impl Stream {
     /// Completes the event that began in an earlier frame. `None` if this frame does not end it, or
     /// has been used up.
     fn finish_tail(&mut self) -> Option<Item> {
-        let length = self.blocks.next_end(&self.frame);
+        let length = self.cutter.next_end(&self.frame);
         let piece = self.frame.split_to(length.unwrap_or(self.frame.len()));
         if self.oversized {
             self.oversized = length.is_none();
@@ -203,7 +203,7 @@ impl Stream {
         }
         self.tail.extend_from_slice(&piece);
         let block = self.tail.split().freeze();
-        Some(match judge(&self.blocks, &mut self.progress, &block) {
+        Some(match judge(&self.cutter, &mut self.progress, &block) {
             Some(error) => {
                 self.frame.clear();
                 Item::Error(error)
@@ -223,13 +223,13 @@ impl Stream {
         let mut last = Bytes::new();
         if !self.oversized && !self.tail.is_empty() {
             let block = self.tail.split().freeze();
-            let (data, error) = self.blocks.read(&block);
+            let (data, error) = self.cutter.read(&block);
             if let Some(error) = error {
                 return End::Error(error);
             }
             if is_whole(&data) {
                 self.progress.see(&data);
-                last = join(block.trim_ascii_end(), self.blocks.terminator());
+                last = join(block.trim_ascii_end(), self.cutter.terminator());
             }
         }
         if self.progress.is_complete() && !self.oversized {

@@ -1,13 +1,13 @@
 //! A request's body, part of which may have been read ahead.
 
-use crate::body::Replay;
+use crate::body::{Replay, forward};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use tower::BoxError;
 
@@ -70,9 +70,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().inner.project() {
-            InnerProj::Pass { body } => {
-                Poll::Ready(ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
-            }
+            InnerProj::Pass { body } => forward(body, cx),
             InnerProj::Replayed { body } => body.poll_frame(cx),
         }
     }

@@ -81,11 +81,9 @@ where
                 ResponseFuture::called(self.inner.call(request))
             }
             Place::Body => {
-                // The clone has reserved nothing, and what the instance itself had is given back.
-                let inner = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, inner.clone());
-                drop(ready);
-                ResponseFuture::looking(inner, request, Arc::clone(&self.config))
+                // Gives back the reservation; a clone has none.
+                self.inner = self.inner.clone();
+                ResponseFuture::looking(self.inner.clone(), request, Arc::clone(&self.config))
             }
         }
     }
