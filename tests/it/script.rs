@@ -98,11 +98,21 @@ pub(crate) async fn answer(
     path: &str,
     upstream: Response<Script>,
 ) -> Response<ResponseBody<Script>> {
-    let request = Request::post(path).body(()).unwrap();
+    exchange(layer, Request::post(path).body(()).unwrap(), upstream).await
+}
+
+/// What a client of `layer` gets for this request when the upstream answers so.
+pub(crate) async fn exchange<B>(
+    layer: &ErrorNormalizationLayer,
+    request: Request<()>,
+    upstream: Response<B>,
+) -> Response<ResponseBody<B>>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
     let mut upstream = Some(upstream);
     let service = service_fn(move |_: Request<()>| {
-        let response = upstream.take().unwrap();
-        async move { Ok::<_, BoxError>(response) }
+        std::future::ready(Ok::<_, BoxError>(upstream.take().unwrap()))
     });
     layer.layer(service).oneshot(request).await.unwrap()
 }

@@ -1,7 +1,7 @@
 //! Heads and bodies of HTTP that are easily got wrong.
 
 use crate::{
-    script::{Script, Step, answer, data, json, stream, take},
+    script::{self, Script, Step, answer, data, json, stream, take},
     support::{self, stack},
 };
 use bytes::Bytes;
@@ -49,11 +49,7 @@ async fn exchange<B>(request: Request<()>, upstream: Response<B>) -> Response<Re
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    let mut upstream = Some(upstream);
-    let service = service_fn(move |_: Request<()>| {
-        std::future::ready(Ok::<_, BoxError>(upstream.take().unwrap()))
-    });
-    layer().layer(service).oneshot(request).await.unwrap()
+    script::exchange(&layer(), request, upstream).await
 }
 
 fn asked(method: &Method, path: &str) -> Request<()> {
