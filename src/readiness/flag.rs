@@ -92,6 +92,7 @@ impl Default for ReadyFlag {
 }
 
 impl ReadinessProbe for ReadyFlag {
+    #[inline]
     fn closed(&self) -> Option<NotReady> {
         if self.0.state.is_ready(|| self.0.origin.elapsed()) {
             return None;
@@ -99,6 +100,7 @@ impl ReadinessProbe for ReadyFlag {
         Some(self.state()).filter(|state| !state.is_ready()).map(NotReady::new)
     }
 
+    #[inline]
     fn check(&self, _: RequestHead<'_>) -> Verdict {
         self.closed().into()
     }

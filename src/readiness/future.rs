@@ -34,10 +34,14 @@ pin_project! {
     #[project = StateProj]
     enum State<F, W> {
         Called { #[pin] future: F, guard: Option<Guard> },
-        // Boxed: it holds a service and a request, and is rare.
-        Waiting { future: Pin<Box<W>> },
-        Refused { response: Option<Response<Bytes>> },
+        Detour { detour: Detour<W> },
     }
+}
+
+/// What is rare, boxed, so that moving and dropping the rest is cheap.
+enum Detour<W> {
+    Waiting(Pin<Box<W>>),
+    Refused(Option<Box<Response<Bytes>>>),
 }
 
 pin_project! {
@@ -61,6 +65,7 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
+    #[inline]
     pub(super) fn called(future: S::Future, guard: Option<Guard>) -> Self {
         Self { state: State::Called { future, guard } }
     }
@@ -82,11 +87,11 @@ where
     }
 
     fn boxed(waiting: Waiting<S, B>) -> Self {
-        Self { state: State::Waiting { future: Box::pin(waiting) } }
+        Self { state: State::Detour { detour: Detour::Waiting(Box::pin(waiting)) } }
     }
 
     pub(super) fn refused(response: Response<Bytes>) -> Self {
-        Self { state: State::Refused { response: Some(response) } }
+        Self { state: State::Detour { detour: Detour::Refused(Some(Box::new(response))) } }
     }
 }
 
@@ -96,13 +101,27 @@ where
 {
     type Output = Result<Response<ResponseBody<ResB>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Called { future, guard } => {
                 Poll::Ready(guarded(ready!(future.poll(cx)), guard.take()))
             }
-            StateProj::Waiting { future } => future.as_mut().poll(cx),
-            StateProj::Refused { response } => {
+            StateProj::Detour { detour } => detour.poll(cx),
+        }
+    }
+}
+
+impl<W> Detour<W> {
+    #[cold]
+    #[inline(never)]
+    fn poll<B, E>(&mut self, cx: &mut Context<'_>) -> Poll<W::Output>
+    where
+        W: Future<Output = Result<Response<ResponseBody<B>>, E>>,
+    {
+        match self {
+            Self::Waiting(future) => future.as_mut().poll(cx),
+            Self::Refused(response) => {
                 let response = response.take().expect("a future is not polled after it is ready");
                 Poll::Ready(Ok(response.map(ResponseBody::full)))
             }
@@ -144,6 +163,7 @@ where
 }
 
 /// A failure ends the guard, an answer does with its body.
+#[inline]
 fn guarded<B, E>(
     result: Result<Response<B>, E>,
     guard: Option<Guard>,
@@ -158,8 +178,8 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Called { .. } => "called",
-            State::Waiting { .. } => "waiting",
-            State::Refused { .. } => "refused",
+            State::Detour { detour: Detour::Waiting(_) } => "waiting",
+            State::Detour { detour: Detour::Refused(_) } => "refused",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()
     }

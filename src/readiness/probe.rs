@@ -48,16 +48,19 @@ pub enum Verdict {
 }
 
 impl From<Option<NotReady>> for Verdict {
+    #[inline]
     fn from(closed: Option<NotReady>) -> Self {
         closed.map_or(Self::Ready, Self::NotReady)
     }
 }
 
 impl<P: ReadinessProbe + ?Sized> ReadinessProbe for Arc<P> {
+    #[inline]
     fn closed(&self) -> Option<NotReady> {
         (**self).closed()
     }
 
+    #[inline]
     fn check(&self, head: RequestHead<'_>) -> Verdict {
         (**self).check(head)
     }
@@ -84,10 +87,12 @@ impl ReadinessProbe for () {
 
 /// `true` is ready, `false` starting.
 impl ReadinessProbe for AtomicBool {
+    #[inline]
     fn closed(&self) -> Option<NotReady> {
         (!self.load(Ordering::Acquire)).then(|| NotReady::new(State::starting()))
     }
 
+    #[inline]
     fn check(&self, _: RequestHead<'_>) -> Verdict {
         self.closed().into()
     }

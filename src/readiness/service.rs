@@ -4,7 +4,11 @@ use super::{
     InFlight, ReadinessProbe, ResponseFuture, State, Verdict, layer::Config,
     not_ready::unknown_model,
 };
-use crate::{body::ResponseBody, dialect::Client, head::RequestHead};
+use crate::{
+    body::{Guard, ResponseBody},
+    dialect::Client,
+    head::RequestHead,
+};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Version, header};
 use std::{
@@ -76,6 +80,7 @@ where
 
     /// Forwards the inner service, unless the process gate is closed: then a request is answered
     /// without waiting for it.
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         if !self.inner_is_ready && self.gate.probe.closed().is_none() {
             ready!(self.inner.poll_ready(cx))?;
@@ -84,47 +89,46 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        let head = RequestHead::of(&request);
-        let gate = &*self.gate;
-        let was_ready = mem::take(&mut self.inner_is_ready);
         // Before the state is read: see `InFlight::begin`.
-        let guard = gate.in_flight.as_ref().map(InFlight::begin);
-        match gate.probe.check(head) {
-            Verdict::Ready => {}
-            _ if gate.config.always_passes(head) => {}
-            verdict => {
-                drop(guard);
-                return self.stop(verdict, request, was_ready);
-            }
-        }
-        if was_ready {
+        let guard = self.gate.in_flight.as_ref().map(InFlight::begin);
+        let verdict = self.gate.probe.check(RequestHead::of(&request));
+        if matches!(verdict, Verdict::Ready) && mem::take(&mut self.inner_is_ready) {
             return ResponseFuture::called(self.inner.call(request), guard);
         }
-        // The gate was closed when this instance was polled, and the request passes after all.
-        let config = Arc::clone(&gate.config);
-        ResponseFuture::waiting(self.inner.clone(), request, config, guard)
+        self.detour(verdict, request, guard)
     }
 }
 
 impl<S: Clone, P> Readiness<S, P> {
-    /// Holds or refuses a request.
+    /// All that is not the way of a request to a service that is ready, so that this way is short.
     #[cold]
-    fn stop<B>(
+    #[inline(never)]
+    fn detour<B>(
         &mut self,
         verdict: Verdict,
         request: Request<B>,
-        was_ready: bool,
+        guard: Option<Guard>,
     ) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
     {
+        let config = &self.gate.config;
+        let head = RequestHead::of(&request);
+        let was_ready = mem::take(&mut self.inner_is_ready);
+        if verdict == Verdict::Ready || config.always_passes(head) {
+            if was_ready {
+                return ResponseFuture::called(self.inner.call(request), guard);
+            }
+            // The gate was closed when this instance was polled, and the request passes after all.
+            return ResponseFuture::waiting(self.inner.clone(), request, Arc::clone(config), guard);
+        }
+        drop(guard);
         if was_ready {
             // Gives back the reservation.
             self.inner = self.inner.clone();
         }
-        let config = &self.gate.config;
-        let head = RequestHead::of(&request);
         match config.hold.as_ref().and_then(|it| it.join(&verdict, head, config.release_every)) {
             Some(turn) => {
                 ResponseFuture::held(turn, self.inner.clone(), request, Arc::clone(config))

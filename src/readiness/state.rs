@@ -87,6 +87,7 @@ impl StateCell {
 
     /// One load, all that a request to a ready model costs here; `now` is asked for only where a
     /// state must be confirmed.
+    #[inline]
     pub(super) fn is_ready(&self, now: impl FnOnce() -> Duration) -> bool {
         let word = self.0.load(Ordering::Acquire);
         word == READY || (word & KIND == READY_UNTIL && millis(now()) <= word >> 3)
