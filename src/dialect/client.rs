@@ -41,7 +41,7 @@ impl Client {
             Method::OPTIONS => Kind::Options,
             Method::CONNECT => Kind::Upgrade,
             _ if head.headers().contains_key(header::UPGRADE) => Kind::Upgrade,
-            _ if is_grpc(head.headers()) => Kind::Grpc,
+            Method::POST if is_grpc(head.headers()) => Kind::Grpc,
             _ if is_anthropic(head) => Kind::Anthropic,
             _ => Kind::Plain,
         };

@@ -2,6 +2,10 @@
 
 use super::Dialect;
 use crate::head::RequestHead;
+use http::HeaderName;
+
+/// All clients of the Anthropic API send it.
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// What is asked in a dialect.
 ///
@@ -76,9 +80,9 @@ impl Operation {
     #[must_use]
     pub fn of(head: RequestHead<'_>) -> Option<Self> {
         let path = head.uri().path();
-        let mut segments = path.strip_suffix('/').unwrap_or(path).rsplit('/');
-        let last = segments.next()?;
-        let mut before = || segments.next().unwrap_or_default();
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let (rest, last) = split_last(path, b'/').unwrap_or(("", path));
+        let before = || split_last(rest, b'/').map_or(rest, |(_, before)| before);
         match last {
             "completions" if before() == "chat" => Some(Self::Chat),
             "completions" => Some(Self::Completions),
@@ -108,7 +112,7 @@ impl Operation {
             },
             "rerank" if matches!(before(), "v1" | "v2") => Some(Self::CohereEmbed),
             "pull" | "push" | "create" if before() == "api" => Some(Self::OllamaModels),
-            _ => Self::of_method(last.rsplit_once(':')?.1, head.uri().query()),
+            _ => Self::of_method(split_last(last, b':')?.1, head.uri().query()),
         }
     }
 
@@ -168,14 +172,20 @@ impl Operation {
     }
 }
 
+/// As `rsplit_once`, which is slower on texts as short as these.
+fn split_last(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().rposition(|byte| byte == separator)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
 /// Whether this is a path of `KServe`'s v2 protocol.
 fn is_kserve(path: &str) -> bool {
     path.contains("/v2/models/") || path.starts_with("v2/models/")
 }
 
-/// Whether a client of the Anthropic API sent this: all of them send the header.
+/// Whether a client of the Anthropic API sent this.
 pub(super) fn is_anthropic(head: RequestHead<'_>) -> bool {
-    head.headers().contains_key("anthropic-version")
+    head.headers().contains_key(ANTHROPIC_VERSION)
 }
 
 #[cfg(test)]

@@ -125,6 +125,7 @@ impl Exchange {
     }
 
     /// Tells the observer of work that was done; health checks and lists of models are none.
+    #[inline]
     pub(super) fn completed(&self, status: StatusCode) {
         if let (Some(observer), Some(_)) = (&self.config.observer, self.client.operation()) {
             let model = self.model.as_ref().map(RequestedModel::as_str);

@@ -46,23 +46,39 @@ pin_project! {
     }
 }
 
+const DONE: &str = "a response future is not polled after it is ready";
+
 pin_project! {
     #[project = StateProj]
     enum State<F, B> {
         Called { #[pin] future: F, exchange: Option<Exchange> },
-        Reading { reading: Option<Box<Reading<B>>> },
-        Opening { head: Option<response::Parts>, body: Option<Pin<Box<Watched<B>>>>, since: Option<Instant> },
-        Latched { exchange: Option<Exchange>, error: Option<InferenceError> },
+        Detour { detour: Detour<B> },
+    }
+}
+
+/// What an answer goes through that does not simply pass; apart, so that passing is cheap.
+enum Detour<B> {
+    Reading(Option<Box<Reading<B>>>),
+    Opening(Option<(response::Parts, Pin<Box<Watched<B>>>)>, Option<Instant>),
+    Answered(Option<Box<Response<ResponseBody<B>>>>),
+}
+
+impl<B> Detour<B> {
+    fn answered(response: Response<ResponseBody<B>>) -> Self {
+        Self::Answered(Some(Box::new(response)))
     }
 }
 
 impl<F, B> ResponseFuture<F, B> {
+    #[inline]
     pub(super) fn called(future: F, exchange: Exchange) -> Self {
         Self { state: State::Called { future, exchange: Some(exchange) } }
     }
 
-    pub(super) fn latched(exchange: Exchange, error: InferenceError) -> Self {
-        Self { state: State::Latched { exchange: Some(exchange), error: Some(error) } }
+    #[cold]
+    pub(super) fn latched(exchange: &Exchange, error: InferenceError) -> Self {
+        let response = exchange.render(empty_head(), exchange.complete(error));
+        Self { state: State::Detour { detour: Detour::answered(response) } }
     }
 }
 
@@ -75,91 +91,87 @@ where
 {
     type Output = Result<Response<ResponseBody<B>>, Infallible>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        const DONE: &str = "a response future is not polled after it is ready";
         let mut state = self.project().state;
         loop {
-            let next = match state.as_mut().project() {
-                // Called => (answered | Reading | Opening)
+            let detour = match state.as_mut().project() {
+                // Called => (answered | Detour)
                 StateProj::Called { future, exchange } => {
                     let result = ready!(future.poll(cx));
                     let exchange = exchange.take().expect(DONE);
+                    let verdict = result.as_ref().map_or(Verdict::Pass, |it| judge(it, &exchange));
                     match result {
-                        Ok(response) => match received(response, exchange) {
-                            Received::Answer(response) => return Poll::Ready(Ok(response)),
-                            Received::Next(state) => state,
-                        },
-                        Err(error) => {
-                            let error = exchange.read_service_error(error.into());
-                            return Poll::Ready(Ok(exchange.replace(empty_head(), error)));
+                        Ok(response) if matches!(verdict, Verdict::Pass) => {
+                            exchange.completed(response.status());
+                            return Poll::Ready(Ok(response.map(ResponseBody::pass)));
                         }
+                        result => Detour::begin(result, verdict, exchange),
                     }
                 }
-                // Reading => answered
-                StateProj::Reading { reading } => {
-                    let decision = ready!(reading.as_mut().expect(DONE).poll(cx));
-                    let reading = reading.take().expect(DONE);
-                    return Poll::Ready(Ok(reading.finish(decision)));
-                }
-                // Opening => answered: the head leaves with the first meaningful event, or the
-                // failure before it.
-                StateProj::Opening { head, body, since } => {
-                    let opening = ready!(body.as_mut().expect(DONE).as_mut().poll_open(cx, since));
-                    let (mut head, body) = (head.take().expect(DONE), body.take().expect(DONE));
-                    return Poll::Ready(Ok(match opening {
-                        Opening::Open => {
-                            remove_fixed(&mut head.headers);
-                            Response::from_parts(head, ResponseBody::watched(body))
-                        }
-                        Opening::Failed(error) => body.exchange().replace(head, error),
-                    }));
-                }
-                // Latched => answered
-                StateProj::Latched { exchange, error } => {
-                    let exchange = exchange.take().expect(DONE);
-                    let error = exchange.complete(error.take().expect(DONE));
-                    return Poll::Ready(Ok(exchange.render(empty_head(), error)));
-                }
+                // Detour => answered
+                StateProj::Detour { detour } => return detour.poll(cx).map(Ok),
             };
-            state.set(next);
+            state.set(State::Detour { detour });
         }
     }
 }
 
-/// What the head of the inner answer leads to.
-#[allow(clippy::large_enum_variant, reason = "matched on at once, never stored")]
-enum Received<F, B> {
-    Answer(Response<ResponseBody<B>>),
-    Next(State<F, B>),
-}
-
-fn received<F, B>(response: Response<B>, exchange: Exchange) -> Received<F, B>
+impl<B> Detour<B>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let (head, body) = response.into_parts();
-    match (judge(&head, &exchange), exchange.client.operation()) {
-        (Verdict::ReadError, _) => {
-            let reading = Some(Box::new(Reading::error(head, body, exchange)));
-            Received::Next(State::Reading { reading })
+    #[inline(never)]
+    fn begin<E: Into<BoxError>>(
+        result: Result<Response<B>, E>,
+        verdict: Verdict,
+        exchange: Exchange,
+    ) -> Self {
+        let (head, body) = match result {
+            Ok(response) => response.into_parts(),
+            Err(error) => {
+                let error = exchange.read_service_error(error.into());
+                return Self::answered(exchange.replace(empty_head(), error));
+            }
+        };
+        match verdict {
+            Verdict::Pass => Self::answered(Response::from_parts(head, ResponseBody::pass(body))),
+            Verdict::Render(error) => {
+                let error = exchange.complete(error);
+                Self::answered(exchange.replace(head, error))
+            }
+            Verdict::ReadError => {
+                Self::Reading(Some(Box::new(Reading::error(head, body, exchange))))
+            }
+            Verdict::Check => Self::Reading(Some(Box::new(Reading::check(head, body, exchange)))),
+            Verdict::Watch(operation) => {
+                Self::Opening(Some((head, Box::pin(Watched::new(body, operation, exchange)))), None)
+            }
         }
-        (Verdict::Check, _) => {
-            let reading = Some(Box::new(Reading::check(head, body, exchange)));
-            Received::Next(State::Reading { reading })
-        }
-        (Verdict::Watch, Some(operation)) => {
-            let body = Some(Box::pin(Watched::new(body, operation, exchange)));
-            Received::Next(State::Opening { head: Some(head), body, since: None })
-        }
-        (Verdict::Render(error), _) => {
-            let error = exchange.complete(error);
-            Received::Answer(exchange.replace(head, error))
-        }
-        (Verdict::Pass | Verdict::Watch, _) => {
-            exchange.completed(head.status);
-            Received::Answer(Response::from_parts(head, ResponseBody::pass(body)))
-        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody<B>>> {
+        Poll::Ready(match self {
+            Self::Reading(reading) => {
+                let decision = ready!(reading.as_mut().expect(DONE).poll(cx));
+                reading.take().expect(DONE).finish(decision)
+            }
+            // The head leaves with the first meaningful event, or the failure before it.
+            Self::Opening(answer, since) => {
+                let (_, body) = answer.as_mut().expect(DONE);
+                let opening = ready!(body.as_mut().poll_open(cx, since));
+                let (mut head, body) = answer.take().expect(DONE);
+                match opening {
+                    Opening::Open => {
+                        remove_fixed(&mut head.headers);
+                        Response::from_parts(head, ResponseBody::watched(body))
+                    }
+                    Opening::Failed(error) => body.exchange().replace(head, error),
+                }
+            }
+            Self::Answered(response) => *response.take().expect(DONE),
+        })
     }
 }
 
@@ -177,9 +189,9 @@ impl<F, B> fmt::Debug for ResponseFuture<F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Called { .. } => "called",
-            State::Reading { .. } => "reading",
-            State::Opening { .. } => "opening",
-            State::Latched { .. } => "latched",
+            State::Detour { detour: Detour::Reading(..) } => "reading",
+            State::Detour { detour: Detour::Opening(..) } => "opening",
+            State::Detour { detour: Detour::Answered(..) } => "answered",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()
     }

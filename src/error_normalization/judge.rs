@@ -2,18 +2,18 @@
 
 use super::{config::Unrecognised, exchange::Exchange};
 use crate::{
-    dialect::{Framing, is_grpc},
+    dialect::{Framing, Operation, is_grpc},
     error::InferenceError,
 };
-use http::{StatusCode, header, response};
+use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 
 /// What is to be done with an answer.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// It passes: byte-, frame-, header- and extension-identical.
     Pass,
-    /// It is a stream that is watched.
-    Watch,
+    /// It is a stream of this operation, and is watched.
+    Watch(Operation),
     /// It should be JSON, and is read before it is released.
     Check,
     /// It is an error of the upstream: its body is read, then replaced.
@@ -28,45 +28,60 @@ const NDJSON: [&str; 3] = ["application/x-ndjson", "application/jsonl", "applica
 /// Media types that an operation which answers in JSON may put on its answer, or on its lie.
 const CHECKED: [&str; 3] = ["application/json", "text/html", "text/plain"];
 
-pub(super) fn judge(head: &response::Parts, exchange: &Exchange) -> Verdict {
-    if let Some(error) = head.extensions.get::<InferenceError>() {
-        return match error.rendered_in() {
-            None => Verdict::Render(error.clone()),
-            Some(_) if exchange.renders_again(error) => Verdict::Render(error.clone()),
-            Some(_) => Verdict::Pass,
-        };
+/// The header in which MoFA's orchestrator says that the completion is none.
+const MOFA_BACKEND: HeaderName = HeaderName::from_static("x-mofa-backend");
+
+#[inline]
+pub(super) fn judge<B>(response: &Response<B>, exchange: &Exchange) -> Verdict {
+    let (status, headers) = (response.status(), response.headers());
+    if let Some(error) = response.extensions().get::<InferenceError>() {
+        return judge_ours(error, exchange);
     }
-    let client = exchange.client;
-    if client.is_options() || client.is_grpc() || is_grpc(&head.headers) {
-        return Verdict::Pass;
+    if status.is_client_error() || status.is_server_error() {
+        return judge_error(headers, exchange);
     }
-    if head.status.is_client_error() || head.status.is_server_error() {
-        let passes = exchange.config.unrecognised == Unrecognised::Pass
-            && exchange.config.dialect.is_none()
-            && !client.is_recognised();
-        return if passes { Verdict::Pass } else { Verdict::ReadError };
-    }
-    match client.operation() {
-        Some(operation) if head.status.is_success() && has_body(head.status) => {
-            // MoFA's orchestrator says in a header that the completion is none.
-            if head.headers.get("x-mofa-backend").is_some_and(is_rejection) {
-                return Verdict::ReadError;
-            }
-            let encoded = head.headers.contains_key(header::CONTENT_ENCODING);
-            let media_type = media_type(head);
-            if encoded {
-                Verdict::Pass
-            } else if let Some(framing) = media_type.and_then(framing) {
-                // A stream that is framed otherwise is none of this operation's.
-                let known = operation.framing() == Some(framing);
-                if known { Verdict::Watch } else { Verdict::Pass }
-            } else if operation.answers_json() && media_type.is_none_or(is_checked) {
-                Verdict::Check
-            } else {
-                Verdict::Pass
-            }
+    match exchange.client.operation() {
+        Some(operation) if status.is_success() && has_body(status) => {
+            judge_success(headers, operation)
         }
         _ => Verdict::Pass,
+    }
+}
+
+fn judge_ours(error: &InferenceError, exchange: &Exchange) -> Verdict {
+    match error.rendered_in() {
+        None => Verdict::Render(error.clone()),
+        Some(_) if exchange.renders_again(error) => Verdict::Render(error.clone()),
+        Some(_) => Verdict::Pass,
+    }
+}
+
+fn judge_error(headers: &HeaderMap, exchange: &Exchange) -> Verdict {
+    let client = exchange.client;
+    let unrecognised = exchange.config.unrecognised == Unrecognised::Pass
+        && exchange.config.dialect.is_none()
+        && !client.is_recognised();
+    if unrecognised || client.is_options() || client.is_grpc() || is_grpc(headers) {
+        return Verdict::Pass;
+    }
+    Verdict::ReadError
+}
+
+fn judge_success(headers: &HeaderMap, operation: Operation) -> Verdict {
+    if headers.get(MOFA_BACKEND).is_some_and(is_rejection) {
+        return Verdict::ReadError;
+    }
+    let media_type = media_type(headers);
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        Verdict::Pass
+    } else if let Some(framing) = media_type.and_then(framing) {
+        // A stream that is framed otherwise is none of this operation's.
+        let known = operation.framing() == Some(framing);
+        if known { Verdict::Watch(operation) } else { Verdict::Pass }
+    } else if operation.answers_json() && media_type.is_none_or(is_checked) {
+        Verdict::Check
+    } else {
+        Verdict::Pass
     }
 }
 
@@ -93,8 +108,8 @@ fn is_rejection(backend: &http::HeaderValue) -> bool {
 }
 
 /// The media type without its parameters. One that is no text counts as none.
-fn media_type(head: &response::Parts) -> Option<&str> {
-    let value = head.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let end = value.find(';').unwrap_or(value.len());
     Some(value[..end].trim()).filter(|media_type| !media_type.is_empty())
 }
@@ -120,8 +135,7 @@ mod tests {
     ) -> String {
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
         let exchange = Exchange::of(RequestHead::of(&request), &Arc::new(config));
-        let (head, ()) = answer.body(()).unwrap().into_parts();
-        let verdict = format!("{:?}", judge(&head, &exchange));
+        let verdict = format!("{:?}", judge(&answer.body(()).unwrap(), &exchange));
         verdict.split('(').next().unwrap().to_owned()
     }
 

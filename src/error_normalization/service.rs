@@ -53,6 +53,17 @@ impl<S: Clone> Clone for ErrorNormalization<S> {
     }
 }
 
+impl<S> ErrorNormalization<S> {
+    #[cold]
+    fn latch(&mut self, error: BoxError) {
+        let error = service_error::read(error, &self.config);
+        if let Some(observer) = &self.config.observer {
+            observer.failed(&error);
+        }
+        self.latched = Some(error);
+    }
+}
+
 impl<S, ReqB, ResB> Service<Request<ReqB>> for ErrorNormalization<S>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
@@ -64,23 +75,21 @@ where
     type Error = Infallible;
     type Future = ResponseFuture<S::Future, ResB>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         if self.latched.is_none() {
             if let Err(error) = ready!(self.inner.poll_ready(cx)) {
-                let error = service_error::read(error.into(), &self.config);
-                if let Some(observer) = &self.config.observer {
-                    observer.failed(&error);
-                }
-                self.latched = Some(error);
+                self.latch(error.into());
             }
         }
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let exchange = Exchange::of(RequestHead::of(&request), &self.config);
         match &self.latched {
-            Some(error) => ResponseFuture::latched(exchange, error.clone()),
+            Some(error) => ResponseFuture::latched(&exchange, error.clone()),
             None => ResponseFuture::called(self.inner.call(request), exchange),
         }
     }
