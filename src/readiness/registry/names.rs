@@ -1,7 +1,8 @@
 //! Names to the cells that hold their states, for readers who take no lock.
 
 use crate::readiness::state::StateCell;
-use std::{collections::HashMap, sync::Arc};
+use foldhash::fast::FixedState;
+use std::{collections::HashMap, hash::BuildHasher, sync::Arc};
 
 const SHARDS: usize = 256;
 
@@ -12,8 +13,8 @@ pub(super) struct Names(Box<[Arc<Shard>]>);
 
 #[derive(Clone, Debug, Default)]
 struct Shard {
-    models: HashMap<Arc<str>, Arc<StateCell>>,
-    aliases: HashMap<Arc<str>, Arc<str>>,
+    models: HashMap<Arc<str>, Arc<StateCell>, FixedState>,
+    aliases: HashMap<Arc<str>, Arc<str>, FixedState>,
 }
 
 impl Names {
@@ -72,12 +73,10 @@ impl Default for Names {
     }
 }
 
-/// FNV-1a. Only the owner of the registry adds names, so nobody can crowd a shard.
+/// Always the same hash: only the owner of the registry adds names, so nobody can crowd a shard.
+/// Of its bits, the maps inside use the first and the last ones.
 fn shard_of(name: &str) -> usize {
-    let hash = name
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    usize::from((hash ^ hash >> 16).to_le_bytes()[0])
+    usize::from(FixedState::default().hash_one(name).to_le_bytes()[4])
 }
 
 #[cfg(test)]
