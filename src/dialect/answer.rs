@@ -3,9 +3,10 @@
 //! The rules that hold for every dialect stand here, so that no dialect can forget one.
 
 use super::{Client, Dialect, Disclosure, View, client::Kind};
-use crate::error::{InferenceError, Origin};
+use crate::error::{InferenceError, Origin, redact};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
+use std::borrow::Cow;
 
 /// Headers that describe the body they came with, or ask for a retry: they go when the body goes.
 const OF_THE_OLD_BODY: [&str; 23] = [
@@ -49,8 +50,9 @@ impl Client {
 
     /// This error in place of the answer with the head `parts`.
     ///
-    /// Headers that say nothing about the old body survive: request ids, rate limits, cookies. The
-    /// error is left in the extensions. A request for the head alone gets no body, an upgrade a
+    /// Headers that say nothing about the old body survive: request ids, rate limits, cookies; all but
+    /// the cookies are [redacted](crate::error::redact()) as the message is. The error is left in the
+    /// extensions. A request for the head alone gets no body, an upgrade a
     /// bare 503, gRPC a status in the trailers.
     #[must_use]
     pub fn replace(
@@ -63,6 +65,9 @@ impl Client {
         let dialect = if self.kind() == Kind::Grpc { &super::Grpc } else { dialect };
         for name in OF_THE_OLD_BODY {
             parts.headers.remove(name);
+        }
+        if disclosure.is_redacting() {
+            redact_values(&mut parts.headers);
         }
         let view = View::of(&error, self.operation(), disclosure);
         parts.status = view.status();
@@ -95,6 +100,17 @@ impl Client {
         let name = dialect.name();
         parts.extensions.insert(error.with_rendered_in(name));
         Response::from_parts(parts, body)
+    }
+}
+
+/// Takes out of the upstream's headers what a message may not hold either. Cookies are the client's own.
+fn redact_values(headers: &mut HeaderMap) {
+    for (_, value) in headers.iter_mut().filter(|(name, _)| *name != header::SET_COOKIE) {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        if let Cow::Owned(redacted) = redact(&text) {
+            let nothing = || HeaderValue::from_static("");
+            *value = HeaderValue::from_str(&redacted).unwrap_or_else(|_| nothing());
+        }
     }
 }
 
@@ -160,6 +176,31 @@ mod tests {
                 ("x-should-retry", "true"),
             ]
         );
+    }
+
+    #[test]
+    fn headers_are_redacted_but_for_cookies() {
+        let kept = [
+            ("www-authenticate", "Bearer realm=\"api\", error=\"invalid_token\""),
+            ("x-request-id", "req_011CSHoEeqs5C35K2UUqR7Fy"),
+            ("request-id", "0f8fad5b-d9cb-469f-a165-70867728950e"),
+            ("cf-ray", "8f3c2d1e0a9b7c6d-FRA"),
+            ("via", "1.1 google, 1.1 varnish (Varnish/7.4)"),
+            ("set-cookie", "__cf_bm=sk-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKL; Path=/"),
+            ("x-amzn-errortype", "ThrottlingException"),
+            ("x-ratelimit-reset-tokens", "6m0s"),
+        ];
+        let hidden = ("x-upstream", "http://10.1.2.3:8000/v1");
+        let old = kept
+            .into_iter()
+            .chain([hidden])
+            .fold(Response::builder(), |old, (name, value)| old.header(name, value));
+        let (parts, ()) = old.body(()).unwrap().into_parts();
+        let new = chat(Method::POST).replace(parts, error(), &OpenAi, &Disclosure::default());
+        for (name, value) in kept {
+            assert_eq!(new.headers()[name], value);
+        }
+        assert_eq!(new.headers()["x-upstream"], "[redacted]/v1");
     }
 
     #[test]

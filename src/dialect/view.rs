@@ -65,6 +65,10 @@ impl Disclosure {
         self.status = policy;
         self
     }
+
+    pub(super) fn is_redacting(&self) -> bool {
+        self.redaction
+    }
 }
 
 impl Default for Disclosure {

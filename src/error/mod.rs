@@ -8,7 +8,8 @@
 //!
 //! 1. An error has exactly one [`Category`], which decides status and retryability.
 //! 2. What a provider said (code, type, parameter, request id) is kept beside it, unchanged.
-//! 3. The message is the upstream's sentence, [redacted](redact()) when it is shown, not when read.
+//! 3. The message is the upstream's sentence, [redacted](redact()) when it is shown, to a client or in
+//!    a log, not when read.
 //! 4. The error is one word wide and cheap to clone.
 //!
 //! # Example: reading the error of an answer
@@ -338,31 +339,33 @@ impl InferenceError {
 impl fmt::Debug for InferenceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
+        let shown = |text: &Option<Text>| text.as_deref().map(redact).map(Cow::into_owned);
         f.debug_struct("InferenceError")
             .field("category", &inner.category)
             .field("origin", &inner.origin)
-            .field("message", &inner.message)
-            .field("code", &inner.code)
-            .field("kind", &inner.kind)
-            .field("param", &inner.param)
-            .field("model", &inner.model)
+            .field("message", &redact(&inner.message))
+            .field("code", &shown(&inner.code))
+            .field("kind", &shown(&inner.kind))
+            .field("param", &shown(&inner.param))
+            .field("model", &shown(&inner.model))
             .field("provider", &inner.provider)
             .field("provider_status", &inner.provider_status)
-            .field("request_id", &inner.request_id)
+            .field("request_id", &shown(&inner.request_id))
             .field("retry_after", &inner.retry_after)
             .field("retryable", &self.is_retryable())
             .finish_non_exhaustive()
     }
 }
 
-/// Category and message of this level; the cause is behind [`source`](Error::source).
+/// Category and message of this level, [redacted](redact()), since logs travel too;
+/// [`message`](InferenceError::message) has all of it, and [`source`](Error::source) the cause.
 ///
 /// One line, fit for a log whatever the upstream wrote: characters that end a line, drive a terminal
 /// or turn the direction of text are escaped, as `\u{1b}`.
 impl fmt::Display for InferenceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.0.category)?;
-        self.0.message.chars().try_for_each(|c| match c {
+        redact(&self.0.message).chars().try_for_each(|c| match c {
             '\u{61c}'
             | '\u{200e}'
             | '\u{200f}'

@@ -7,7 +7,9 @@ use crate::script::{self, Script};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write};
-use tower_inference::{ErrorNormalizationLayer, dialect::Disclosure, error::redact};
+use tower_inference::{
+    ErrorNormalizationLayer, InferenceError, dialect::Disclosure, error::redact,
+};
 
 /// What goes by itself: a prefix or a form of its own.
 const CREDENTIALS: &[&str] = &[
@@ -398,10 +400,11 @@ fn in_two(text: &str, secret: &str) -> Script {
     Script::frames([one, two])
 }
 
-/// All that a client reads: the body and every header.
+/// All that a client reads, the body and every header, and what a log would say of the error.
 async fn seen(layer: &ErrorNormalizationLayer, path: &str, upstream: Response<Script>) -> String {
     let (head, body) = script::text(script::answer(layer, path, upstream).await).await;
-    format!("{} {:?}\n{body}", head.status, head.headers)
+    let log = head.extensions.get::<InferenceError>().map(|error| format!("{error} {error:?}"));
+    format!("{} {:?}\n{body}\n{log:?}", head.status, head.headers)
 }
 
 const STATUSES: [u16; 9] = [400, 401, 403, 404, 422, 429, 500, 502, 503];
@@ -466,7 +469,7 @@ async fn no_planted_secret_reaches_a_client() {
     assert!(leaks.is_empty(), "{}", leaks.join("\n"));
 }
 
-/// The provider's type, parameter and request id are shown too.
+/// The provider's type, parameter and request id are shown too, and so are headers of the upstream.
 #[tokio::test(start_paused = true)]
 async fn no_secret_reaches_a_client_beside_the_message() {
     let mut numbers = Numbers(5);
@@ -475,15 +478,20 @@ async fn no_secret_reaches_a_client_beside_the_message() {
     for template in CREDENTIALS.iter().chain(NAMED) {
         let secret = Secret::new(&numbers.write(template));
         for path in PATHS {
-            for member in ["type", "code", "param", "request_id"] {
+            let members = ["type", "code", "param", "request_id"];
+            let headers =
+                ["x-request-id", "x-amzn-errortype", "www-authenticate", "via", "x-upstream"];
+            for member in members.into_iter().chain(headers) {
                 let mut body = json!({ "error": { "message": "no", "type": "x", "code": "y" } });
-                body["error"][member] = Value::from(&*secret.text);
-                body[member] = Value::from(&*secret.text);
-                let answer = Response::builder()
-                    .status(400)
-                    .header("content-type", "application/json")
-                    .body(Script::frames([body.to_string()]))
-                    .unwrap();
+                let mut answer =
+                    Response::builder().status(400).header("content-type", "application/json");
+                if headers.contains(&member) {
+                    answer = answer.header(member, format!("1.1 said \"{}\"", secret.text));
+                } else {
+                    body["error"][member] = Value::from(&*secret.text);
+                    body[member] = Value::from(&*secret.text);
+                }
+                let answer = answer.body(Script::frames([body.to_string()])).unwrap();
                 let seen = seen(&layer, path, answer).await;
                 if let Some(leak) = secret.leak(&readings(&seen)) {
                     leaks.push(format!("{path} {member}: {leak} in {seen}"));
