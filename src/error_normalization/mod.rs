@@ -71,6 +71,7 @@
 //! ```
 
 mod body;
+mod breaks;
 mod config;
 mod credentials;
 mod decode;

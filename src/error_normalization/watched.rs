@@ -4,15 +4,12 @@
 //! clock and the dialect.
 
 use super::{
+    breaks::{broken, stalled, truncated},
     config::TerminalMarker,
     exchange::Exchange,
     stream::{End, Item, Stream},
 };
-use crate::{
-    dialect::Operation,
-    error::{Category, InferenceError, Origin},
-    observe::StreamOutcome,
-};
+use crate::{dialect::Operation, error::InferenceError, observe::StreamOutcome};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
@@ -359,26 +356,6 @@ impl<B> Watched<B> {
             && self.failure.is_none()
             && self.trailers.is_none()
     }
-}
-
-fn broken(cause: BoxError) -> InferenceError {
-    let message = "the upstream's stream broke before its end";
-    let error = InferenceError::new(Category::UpstreamError, message);
-    error.with_origin(Origin::Stream).with_source(cause)
-}
-
-fn truncated(events: u64) -> InferenceError {
-    let message = if events == 0 {
-        "the upstream's stream ended without an event"
-    } else {
-        "the upstream's stream ended before its last event"
-    };
-    InferenceError::new(Category::UpstreamError, message).with_origin(Origin::Stream)
-}
-
-fn stalled(allowed: Duration) -> InferenceError {
-    let message = format!("the upstream sent no event for {} s", allowed.as_secs_f32());
-    InferenceError::new(Category::Timeout, message).with_origin(Origin::Stream)
 }
 
 /// Far enough in the future where the sum would overflow.
