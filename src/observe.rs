@@ -40,8 +40,8 @@ pub trait Observe: Send + Sync {
     }
 
     /// A watched stream ended.
-    fn stream_ended(&self, outcome: StreamOutcome) {
-        let _ = outcome;
+    fn stream_ended(&self, end: &StreamEnd<'_>) {
+        let _ = end;
     }
 
     /// A request for a model's work was answered without an error that a layer recognised: its stream
@@ -71,8 +71,8 @@ impl<T: Observe> Observe for Vec<T> {
         self.iter().for_each(|it| it.failed(error));
     }
 
-    fn stream_ended(&self, outcome: StreamOutcome) {
-        self.iter().for_each(|it| it.stream_ended(outcome));
+    fn stream_ended(&self, end: &StreamEnd<'_>) {
+        self.iter().for_each(|it| it.stream_ended(end));
     }
 
     fn completed(&self, completion: &Completion<'_>) {
@@ -93,8 +93,8 @@ impl<T: Observe + ?Sized> Observe for Arc<T> {
         (**self).failed(error);
     }
 
-    fn stream_ended(&self, outcome: StreamOutcome) {
-        (**self).stream_ended(outcome);
+    fn stream_ended(&self, end: &StreamEnd<'_>) {
+        (**self).stream_ended(end);
     }
 
     fn completed(&self, completion: &Completion<'_>) {
@@ -140,6 +140,23 @@ pub struct Probed<'a> {
     /// first.
     pub outcome: &'static str,
     /// How long it took.
+    pub took: Duration,
+}
+
+/// The end of a watched stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct StreamEnd<'a> {
+    /// The model that the request asked for, if that is known.
+    pub model: Option<&'a str>,
+    /// How it ended.
+    pub outcome: StreamOutcome,
+    /// How many events came, comments not counted.
+    pub events: u64,
+    /// How long after the request the first *meaningful* event came; `None` if none did. Clients call
+    /// it the time to the first token.
+    pub first_event: Option<Duration>,
+    /// How long after the request the stream ended.
     pub took: Duration,
 }
 

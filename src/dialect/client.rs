@@ -3,6 +3,36 @@
 use super::{Dialect, OpenAi, Operation, operation::is_anthropic};
 use crate::head::RequestHead;
 use http::{Method, header};
+use std::sync::Arc;
+
+/// The dialect that one request is to be answered in, as an extension of the request.
+///
+/// Outranks the dialect of a layer, and what path and headers say. What is asked is still found from the
+/// path: streams are watched where they would be without it.
+///
+/// ```
+/// use http::Request;
+/// use tower_inference::dialect::{Problem, RequestedDialect};
+///
+/// let request = Request::post("/v1/chat/completions").extension(RequestedDialect::new(Problem));
+/// # let _ = request.body(());
+/// ```
+#[derive(Clone, Debug)]
+pub struct RequestedDialect(Arc<dyn Dialect>);
+
+impl RequestedDialect {
+    /// This dialect.
+    #[must_use]
+    pub fn new(dialect: impl Dialect + 'static) -> Self {
+        Self(Arc::new(dialect))
+    }
+
+    /// The dialect.
+    #[must_use]
+    pub fn get(&self) -> &dyn Dialect {
+        &*self.0
+    }
+}
 
 /// What must be remembered of a request to answer it in its own terms. Two words, `Copy`.
 #[derive(Clone, Copy, Debug)]

@@ -42,12 +42,12 @@ mod progress;
 mod view;
 
 use self::view::Extensions;
+pub(crate) use self::{client::is_grpc, operation::Framing, progress::Progress};
 pub use self::{
-    client::Client,
+    client::{Client, RequestedDialect},
     operation::Operation,
     view::{Disclosure, ProviderContext, StatusPolicy, View},
 };
-pub(crate) use self::{client::is_grpc, operation::Framing, progress::Progress};
 
 use http::{StatusCode, response};
 use std::fmt;

@@ -32,6 +32,12 @@ pub(super) struct Config {
     pub(super) map_error: Option<Arc<ErrorMapper>>,
 }
 
+/// How long the head of this request's stream waits for the first meaningful event, as an extension of
+/// the request: what [`promote_within`](super::ErrorNormalizationLayer::promote_within) says for all
+/// of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PromoteWithin(pub Duration);
+
 /// What happens to error statuses on paths that no dialect claims.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]

@@ -1,11 +1,15 @@
 //! One request and what is needed to answer it, when its answer turns out to be a failure.
 
-use super::{ResponseBody, config::Config, credentials, decode, service_error};
+use super::{
+    ResponseBody,
+    config::{Config, PromoteWithin},
+    credentials, decode, service_error,
+};
 use crate::{
-    dialect::{Client, Dialect, Seen, View},
+    dialect::{Client, Dialect, RequestedDialect, Seen, View},
     error::{Category, InferenceError, retry_after},
     head::{RequestHead, RequestedModel},
-    observe::{Completion, StreamOutcome},
+    observe::{Completion, StreamEnd, StreamOutcome},
     provider::Failure,
 };
 use bytes::Bytes;
@@ -14,6 +18,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
+use tokio::time::Instant;
 use tower::BoxError;
 
 #[derive(Debug)]
@@ -21,19 +26,43 @@ pub(super) struct Exchange {
     pub(super) config: Arc<Config>,
     pub(super) client: Client,
     model: Option<RequestedModel>,
+    dialect: Option<RequestedDialect>,
+    promote_within: Option<PromoteWithin>,
+    /// When the request came, if anybody is to hear how long its first event took.
+    began: Option<Instant>,
 }
 
 impl Exchange {
     pub(super) fn of(head: RequestHead<'_>, config: &Arc<Config>) -> Self {
+        let client = Client::of(head);
+        let operates = client.operation().is_some();
+        let extensions = head.extensions();
         Self {
             config: Arc::clone(config),
-            client: Client::of(head),
-            model: head.extensions().get().cloned(),
+            client,
+            model: extensions.get().cloned(),
+            dialect: extensions.get().cloned(),
+            promote_within: if operates { extensions.get().copied() } else { None },
+            began: (operates && config.observer.is_some()).then(Instant::now),
         }
     }
 
+    /// The dialect that somebody has set, for this request or for all.
+    pub(super) fn set_dialect(&self) -> Option<&dyn Dialect> {
+        self.dialect.as_ref().map(RequestedDialect::get).or(self.config.dialect.as_deref())
+    }
+
     fn dialect(&self) -> &dyn Dialect {
-        self.config.dialect.as_deref().unwrap_or_else(|| self.client.dialect())
+        self.set_dialect().unwrap_or_else(|| self.client.dialect())
+    }
+
+    pub(super) fn promote_within(&self) -> Duration {
+        self.promote_within.map_or(self.config.promote_within, |PromoteWithin(wait)| wait)
+    }
+
+    /// How long ago the request came; `None` if nobody is to hear of it.
+    pub(super) fn elapsed(&self) -> Option<Duration> {
+        self.began.map(|began| began.elapsed())
     }
 
     /// What the upstream's answer with this head and body means.
@@ -111,13 +140,20 @@ impl Exchange {
 
     /// Whether an answer that `error` was rendered into is to be rendered again, in another dialect.
     pub(super) fn renders_again(&self, error: &InferenceError) -> bool {
-        let set = self.config.dialect.as_ref();
-        set.is_some_and(|dialect| error.rendered_in() != Some(dialect.name()))
+        self.set_dialect().is_some_and(|dialect| error.rendered_in() != Some(dialect.name()))
     }
 
-    pub(super) fn stream_ended(&self, outcome: StreamOutcome) {
+    /// Tells the observer of a stream's end, with what it has seen of the stream.
+    pub(super) fn stream_ended(
+        &self,
+        outcome: StreamOutcome,
+        events: u64,
+        first_event: Option<Duration>,
+    ) {
         if let Some(observer) = &self.config.observer {
-            observer.stream_ended(outcome);
+            let model = self.model.as_ref().map(RequestedModel::as_str);
+            let took = self.elapsed().unwrap_or_default();
+            observer.stream_ended(&StreamEnd { model, outcome, events, first_event, took });
         }
         if outcome == StreamOutcome::Completed {
             self.completed(StatusCode::OK);

@@ -59,7 +59,7 @@ fn judge_ours(error: &InferenceError, exchange: &Exchange) -> Verdict {
 fn judge_error(headers: &HeaderMap, exchange: &Exchange) -> Verdict {
     let client = exchange.client;
     let unrecognised = exchange.config.unrecognised == Unrecognised::Pass
-        && exchange.config.dialect.is_none()
+        && exchange.set_dialect().is_none()
         && !client.is_recognised();
     if unrecognised || client.is_options() || client.is_grpc() || is_grpc(headers) {
         return Verdict::Pass;

@@ -16,7 +16,8 @@
 //! | watched | a recognised operation's event stream | the bytes of whole events are identical; `content-length`, `etag`, digests and `accept-ranges` go |
 //! | replaced | all failures | status, body, and the headers that described the old body |
 //!
-//! 1. The dialect follows from the request, unless [set](ErrorNormalizationLayer::dialect). Streams
+//! 1. The dialect follows from the request, unless [set](ErrorNormalizationLayer::dialect) for all, or
+//!    for [this one](crate::dialect::RequestedDialect). Streams
 //!    are touched only where the [operation](crate::dialect::Operation) is recognised: an
 //!    application's own `/events` never is.
 //! 2. An error body is read up to [64 KiB](ErrorNormalizationLayer::max_error_body) and
@@ -26,7 +27,8 @@
 //! 4. Of a stream only whole events leave. An error event becomes the dialect's own, after which the
 //!    body ends; a stream that breaks, stalls or lacks its terminal marker ends with one too.
 //! 5. The head of a stream waits for the first meaningful event, at most
-//!    [10 s](ErrorNormalizationLayer::promote_within): an error before it becomes a real status, the
+//!    [10 s](ErrorNormalizationLayer::promote_within), or as long as
+//!    [its request](PromoteWithin) says: an error before it becomes a real status, the
 //!    only kind that SDKs retry. *What it costs:* a client that shows "connected" at the head sees it
 //!    later; the first token is not delayed.
 //! 6. An answer that this crate has rendered already is left alone, unless the layer is set to
@@ -87,7 +89,7 @@ mod watched;
 
 pub use self::{
     body::ResponseBody,
-    config::{TerminalMarker, Unrecognised},
+    config::{PromoteWithin, TerminalMarker, Unrecognised},
     credentials::Credentials,
     future::ResponseFuture,
     layer::ErrorNormalizationLayer,

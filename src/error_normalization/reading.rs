@@ -140,10 +140,9 @@ where
     }
 
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let config = &self.exchange.config;
         let timeout = match self.goal {
-            Goal::Error => config.error_body_timeout,
-            Goal::Whole | Goal::Prefix => config.promote_within,
+            Goal::Error => self.exchange.config.error_body_timeout,
+            Goal::Whole | Goal::Prefix => self.exchange.promote_within(),
         };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         sleep.as_mut().poll(cx)

@@ -55,12 +55,15 @@ pin_project! {
         beat: Option<Sleep>,
         has_sent: bool,
         outcome: Option<StreamOutcome>,
+        // How long the first meaningful event took.
+        first_event: Option<Duration>,
     }
 
     impl<B> PinnedDrop for Watched<B> {
         fn drop(this: Pin<&mut Self>) {
             if this.outcome.is_none() {
-                this.exchange.stream_ended(StreamOutcome::Cancelled);
+                let events = this.stream.progress().events();
+                this.exchange.stream_ended(StreamOutcome::Cancelled, events, this.first_event);
             }
         }
     }
@@ -108,6 +111,7 @@ where
             beat: None,
             has_sent: true,
             outcome: None,
+            first_event: None,
         }
     }
 
@@ -121,7 +125,7 @@ where
         cx: &mut Context<'_>,
         since: &mut Option<Instant>,
     ) -> Poll<Opening> {
-        let within = self.exchange.config.promote_within;
+        let within = self.exchange.promote_within();
         if within.is_zero() {
             return Poll::Ready(Opening::Open);
         }
@@ -168,7 +172,10 @@ where
         loop {
             let mut this = self.as_mut().project();
             match this.stream.next() {
-                Some(Item::Forward(events)) => return Poll::Ready(Next::Forward(events)),
+                Some(Item::Forward(events)) => {
+                    self.note_first_event();
+                    return Poll::Ready(Next::Forward(events));
+                }
                 Some(Item::Error(data)) => {
                     return Poll::Ready(Next::Failed {
                         error: this.exchange.read_event(&data),
@@ -284,9 +291,18 @@ where
         }
     }
 
-    fn end(self: Pin<&mut Self>, outcome: StreamOutcome) {
+    fn note_first_event(self: Pin<&mut Self>) {
         let this = self.project();
-        this.exchange.stream_ended(outcome);
+        if this.first_event.is_none() && this.stream.progress().is_meaningful() {
+            *this.first_event = this.exchange.elapsed();
+        }
+    }
+
+    fn end(mut self: Pin<&mut Self>, outcome: StreamOutcome) {
+        self.as_mut().note_first_event();
+        let this = self.project();
+        let events = this.stream.progress().events();
+        this.exchange.stream_ended(outcome, events, *this.first_event);
         *this.outcome = Some(outcome);
     }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     body::{Guard, ResponseBody},
-    dialect::Client,
+    dialect::{Client, RequestedDialect},
     head::RequestHead,
 };
 use bytes::Bytes;
@@ -155,7 +155,8 @@ impl Config {
             Verdict::Ready => unreachable!("a request that may pass is not refused"),
         };
         let client = Client::of(head);
-        let dialect = self.dialect.as_deref().unwrap_or_else(|| client.dialect());
+        let requested = head.extensions().get().map(RequestedDialect::get);
+        let dialect = requested.or(self.dialect.as_deref()).unwrap_or_else(|| client.dialect());
         let mut response = client.answer(error, dialect, &self.disclosure);
         // The connection would only lead back here. Other versions have no such header.
         if drains && request.version() <= Version::HTTP_11 {

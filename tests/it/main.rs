@@ -9,6 +9,7 @@ mod cuts;
 mod drain;
 mod hold;
 mod layering;
+mod per_request;
 mod poll_orders;
 mod probes;
 mod redaction;

@@ -1,6 +1,6 @@
 //! Streams through the error normalization layer: what is watched, promoted, rescued.
 
-use crate::script::{Script, Step, answer, bytes_of, data, stream, take, text};
+use crate::script::{Script, Step, answer, bytes_of, data, exchange, stream, take, text};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::Value;
 use std::{
@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 use tower_inference::{
-    Category, ErrorNormalizationLayer, InferenceError,
+    Category, ErrorNormalizationLayer, InferenceError, RequestedModel,
     error_normalization::TerminalMarker,
-    observe::{Observe, StreamOutcome},
+    observe::{Observe, StreamEnd},
 };
 
 const CHAT: &str = "/v1/chat/completions";
@@ -323,8 +323,8 @@ impl Observe for Heard {
         self.0.lock().unwrap().push(error.category().to_string());
     }
 
-    fn stream_ended(&self, outcome: StreamOutcome) {
-        self.0.lock().unwrap().push(format!("{outcome:?}"));
+    fn stream_ended(&self, end: &StreamEnd<'_>) {
+        self.0.lock().unwrap().push(format!("{:?}", end.outcome));
     }
 }
 
@@ -346,6 +346,40 @@ async fn the_observer_hears_each_end_once() {
     assert_eq!(run(Script::frames([TEXT]), 9).await, ["upstream_error", "Truncated"]);
     assert_eq!(run(Script::frames([TEXT]).then(Step::Silence), 9).await, ["timeout", "Stalled"]);
     assert_eq!(run(Script::frames([ERROR]), 0).await, ["Failed", "upstream_error"]);
+}
+
+/// Events, time to the first one, time to the end, model.
+type End = (u64, Option<Duration>, Duration, Option<String>);
+
+#[derive(Clone, Default)]
+struct Ends(Arc<Mutex<Vec<End>>>);
+
+impl Observe for Ends {
+    fn stream_ended(&self, end: &StreamEnd<'_>) {
+        let model = end.model.map(str::to_owned);
+        self.0.lock().unwrap().push((end.events, end.first_event, end.took, model));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_observer_hears_how_long_the_first_event_took() {
+    let wait = |seconds| Step::Wait(Duration::from_secs(seconds));
+    let run = async |steps: Vec<Step>| {
+        let ends = Ends::default();
+        let mut request = http::Request::post(CHAT).body(()).unwrap();
+        request.extensions_mut().insert(RequestedModel::new("m"));
+        let layer = layer().observe(ends.clone());
+        take(exchange(&layer, request, stream(Script::new(steps))).await).await;
+        ends.0.lock().unwrap().pop().unwrap()
+    };
+    let seconds = Duration::from_secs;
+    let model = || Some("m".to_owned());
+    let whole = vec![wait(3), data(ROLE), wait(1), data(TEXT), wait(2), data(STOP), data(DONE)];
+    assert_eq!(run(whole).await, (4, Some(seconds(4)), seconds(6), model()));
+    assert_eq!(run(vec![wait(3), data(ROLE)]).await, (1, None, seconds(3), model()));
+    let tail = DONE.trim_end();
+    let last = vec![data(TEXT.trim_end()), wait(1), data("\n\n"), data(tail)];
+    assert_eq!(run(last).await, (2, Some(seconds(1)), seconds(1), model()));
 }
 
 #[tokio::test]

@@ -60,6 +60,7 @@ fn values_go_anywhere() {
     is_shared::<RequestedModel>();
     is_shared::<observe::Completion<'_>>();
     is_shared::<observe::Probed<'_>>();
+    is_shared::<observe::StreamEnd<'_>>();
     is_shared::<observe::StreamOutcome>();
     is_plain::<Box<dyn observe::Observe>>();
     is_shared::<provider::Failure<'_>>();
