@@ -62,17 +62,29 @@ pin_project! {
     impl<B> PinnedDrop for Watched<B> {
         fn drop(this: Pin<&mut Self>) {
             if this.outcome.is_none() {
+                // Many clients leave as soon as they have seen the marker.
+                let complete = this.stream.progress().is_complete() && this.queue.is_empty();
+                let outcome =
+                    if complete { StreamOutcome::Completed } else { StreamOutcome::Cancelled };
                 let events = this.stream.progress().events();
-                this.exchange.stream_ended(StreamOutcome::Cancelled, events, this.first_event);
+                this.exchange.stream_ended(outcome, events, this.first_event);
             }
         }
     }
 }
 
-/// When the upstream's silence becomes a stall, and at which event that was decided.
+/// How long the upstream may still be silent after an event, and since when it is waited for: not
+/// while the client is.
 struct Stall {
-    deadline: Instant,
     events: u64,
+    left: Duration,
+    since: Option<Instant>,
+}
+
+impl Stall {
+    fn deadline(&self) -> Option<Instant> {
+        self.since.map(|since| later(since, self.left))
+    }
 }
 
 /// What comes next in a stream.
@@ -135,9 +147,10 @@ where
                 let begun = self.stream.progress().events() > 0;
                 let within = if begun { within.min(PROMOTE_AFTER_PREAMBLE) } else { within };
                 let release = later(*since.get_or_insert(now), within);
-                let stall = self.stall.as_ref().map_or(release, |stall| stall.deadline);
+                let stall = self.stall.as_ref().and_then(Stall::deadline).unwrap_or(release);
                 ready!(self.as_mut().poll_timer(cx, release.min(stall)));
                 if release <= stall {
+                    self.pause();
                     return Poll::Ready(Opening::Open);
                 }
                 continue;
@@ -195,7 +208,8 @@ where
                     Err(frame) => *this.trailers = frame.into_trailers().ok(),
                 },
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(if this.stream.progress().is_complete() {
+                    let complete = this.stream.progress().is_complete();
+                    return Poll::Ready(if complete && !this.stream.is_mid_event() {
                         Next::Complete(Bytes::new())
                     } else {
                         let error = this.exchange.complete(broken(error.into()));
@@ -206,19 +220,18 @@ where
                         }
                     });
                 }
-                Poll::Ready(None) => return Poll::Ready(self.at_clean_end()),
+                Poll::Ready(None) => return Poll::Ready(self.at_end(None)),
                 Poll::Pending => {
                     let waited = ready!(self.as_mut().poll_stall(cx));
-                    let error = self.exchange.complete(stalled(waited));
-                    let last = Bytes::new();
-                    let outcome = StreamOutcome::Stalled;
-                    return Poll::Ready(Next::Failed { error, last, outcome });
+                    return Poll::Ready(self.at_end(Some(waited)));
                 }
             }
         }
     }
 
-    fn at_clean_end(self: Pin<&mut Self>) -> Next {
+    /// What the stream was, now that the upstream has ended it, or has `waited` in silence for too
+    /// long.
+    fn at_end(self: Pin<&mut Self>, waited: Option<Duration>) -> Next {
         let this = self.project();
         match this.stream.end() {
             End::Complete(last) => Next::Complete(last),
@@ -229,12 +242,18 @@ where
             },
             End::Truncated(last) => {
                 let lenient = this.exchange.config.terminal_marker == TerminalMarker::Lenient;
-                if lenient && this.stream.progress().is_meaningful() && !this.stream.is_mid_event()
-                {
-                    return Next::Complete(last);
-                }
-                let error = this.exchange.complete(truncated(this.stream.progress().events()));
-                Next::Failed { error, last, outcome: StreamOutcome::Truncated }
+                let events = this.stream.progress().events();
+                let (error, outcome) = match waited {
+                    Some(waited) => (stalled(waited), StreamOutcome::Stalled),
+                    None if lenient
+                        && this.stream.progress().is_meaningful()
+                        && !this.stream.is_mid_event() =>
+                    {
+                        return Next::Complete(last);
+                    }
+                    None => (truncated(events), StreamOutcome::Truncated),
+                };
+                Next::Failed { error: this.exchange.complete(error), last, outcome }
             }
         }
     }
@@ -246,16 +265,24 @@ where
         let events = this.stream.progress().events();
         let config = &this.exchange.config;
         let allowed = if events == 0 { config.first_event_timeout } else { config.idle_timeout };
-        let deadline = match this.stall {
-            Some(stall) if stall.events == events => stall.deadline,
-            _ => {
-                let deadline = later(Instant::now(), allowed);
-                *this.stall = Some(Stall { deadline, events });
-                deadline
-            }
-        };
+        let stall = this.stall.take().filter(|stall| stall.events == events);
+        let stall =
+            this.stall.insert(stall.unwrap_or(Stall { events, left: allowed, since: None }));
+        let since = *stall.since.get_or_insert_with(Instant::now);
+        let deadline = later(since, stall.left);
         ready!(self.poll_timer(cx, deadline));
         Poll::Ready(allowed)
+    }
+
+    /// Stops the time while the client has something to read: it may take as long as it likes.
+    fn pause(self: Pin<&mut Self>) {
+        let this = self.project();
+        let events = this.stream.progress().events();
+        if let Some(stall) = this.stall.as_mut().filter(|stall| stall.events == events) {
+            if let Some(since) = stall.since.take() {
+                stall.left = stall.left.saturating_sub(since.elapsed());
+            }
+        }
     }
 
     fn poll_timer(self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
@@ -333,6 +360,7 @@ where
             }
             let Poll::Ready(next) = self.as_mut().poll_next(cx) else {
                 ready!(self.as_mut().poll_beat(cx));
+                self.as_mut().pause();
                 *self.project().has_sent = true;
                 return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(COMMENT)))));
             };
@@ -340,6 +368,7 @@ where
             match next {
                 Next::Forward(events) => {
                     *this.has_sent = true;
+                    self.pause();
                     return Poll::Ready(Some(Ok(Frame::data(events))));
                 }
                 Next::Complete(last) => {

@@ -313,6 +313,10 @@ async fn an_event_beyond_the_limit_that_breaks_fails_the_body() {
     let (_, out, failed) = take(answer(&layer, CHAT, stream(body)).await).await;
     assert!(failed);
     assert_eq!(bytes_of(&out), [TEXT, &long].concat().into_bytes(), "nothing is appended");
+
+    let body = Script::frames([TEXT, STOP, &long]).then(Step::Error("reset"));
+    let (_, _, failed) = take(answer(&layer, CHAT, stream(body)).await).await;
+    assert!(failed, "behind the marker too");
 }
 
 #[derive(Clone, Default)]
@@ -388,6 +392,19 @@ async fn a_client_that_leaves_is_heard_of() {
     let layer = layer().observe(heard.clone());
     drop(answer(&layer, CHAT, stream(Script::frames([TEXT]).then(Step::Silence))).await);
     assert_eq!(*heard.0.lock().unwrap(), ["Cancelled"]);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_after_the_marker_has_got_everything() {
+    let heard = Heard::default();
+    let layer = layer().observe(heard.clone());
+    let body = Script::frames([TEXT, STOP, DONE]).then(Step::Silence);
+    let mut body = answer(&layer, CHAT, stream(body)).await.into_body();
+    for _ in 0..3 {
+        http_body_util::BodyExt::frame(&mut body).await.unwrap().unwrap();
+    }
+    drop(body);
+    assert_eq!(*heard.0.lock().unwrap(), ["Completed"]);
 }
 
 #[tokio::test]

@@ -237,6 +237,50 @@ async fn a_client_that_reads_slowly_is_no_stall_of_the_upstream() {
     assert_eq!(out, [TEXT, TEXT, TEXT, STOP].concat().into_bytes());
 }
 
+// S9 S10
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_comments_slowly_is_no_stall_either() {
+    let layer = layer().idle_timeout(Duration::from_secs(30)).keep_alive(Duration::from_secs(8));
+    let wait = |seconds| Step::Wait(Duration::from_secs(seconds));
+    let ping = ": ping\n\n";
+    let steps = [data(TEXT), wait(10), data(ping), wait(19), data(TEXT), data(STOP)];
+    let answer = answer(&layer, CHAT, stream(Script::new(steps))).await;
+    let (mut body, mut out) = (answer.into_body(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        out.extend_from_slice(frame.unwrap().data_ref().unwrap());
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+    let out = String::from_utf8(out).unwrap().replace(": keep-alive\n", "");
+    assert_eq!(out, [TEXT, ping, TEXT, STOP].concat());
+
+    // What it was waited for before the client took its time counts on.
+    let steps = [data(TEXT), wait(20), data(ping), wait(11), data(TEXT), data(STOP)];
+    let answer = crate::script::answer(&layer, CHAT, stream(Script::new(steps))).await;
+    let (_, out) = text(answer).await;
+    assert!(out.contains("\"category\":\"timeout\""), "{out}");
+}
+
+// S3
+#[tokio::test(start_paused = true)]
+async fn a_marker_before_a_silence_is_a_success() {
+    const MESSAGES: &str = "/v1/messages";
+    let layer = layer().idle_timeout(Duration::from_secs(30));
+    let said = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n";
+    let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    for (path, events) in [(CHAT, [TEXT, DONE]), (CHAT, [TEXT, STOP]), (MESSAGES, [said, stop])] {
+        let body = Script::frames(events).then(Step::Silence);
+        assert_eq!(text(answer(&layer, path, stream(body)).await).await.1, events.concat());
+        // The same with the last line end missing.
+        let open = events.concat();
+        let body = Script::frames([&open[..open.len() - 1]]).then(Step::Silence);
+        assert_eq!(text(answer(&layer, path, stream(body)).await).await.1, open);
+    }
+    // An error that is whole but for its last line end says more than a time-out.
+    let body = Script::frames([TEXT, "data: {\"error\":{\"message\":\"boom\"}}\n"]);
+    let (_, out) = text(answer(&layer, CHAT, stream(body.then(Step::Silence))).await).await;
+    assert!(out.contains("boom") && !out.contains("timeout"), "{out}");
+}
+
 // S12 S13
 #[tokio::test]
 async fn bytes_that_no_client_expects_pass_as_they_came() {
