@@ -15,7 +15,7 @@ use tower_inference::{
 };
 
 /// Where each dialect's streams are asked for, and one that is healthy.
-const HEALTHY: [(&str, &str); 6] = [
+pub(crate) const HEALTHY: [(&str, &str); 6] = [
     (
         "/v1/chat/completions",
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n\
@@ -51,7 +51,7 @@ const HEALTHY: [(&str, &str); 6] = [
     ),
 ];
 
-fn is_ndjson(path: &str) -> bool {
+pub(crate) fn is_ndjson(path: &str) -> bool {
     path.starts_with("/api/")
 }
 
@@ -79,6 +79,48 @@ fn is_ours(event: &Value) -> bool {
         || event["type"] == "response.failed"
 }
 
+/// What a client was given of a stream that was cut.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    /// A real status, with an error of ours.
+    Promoted(u16),
+    /// Some whole events, then one last word.
+    Rescued,
+    /// Whole events and no word of an error.
+    Untold,
+    /// The same, and all of them.
+    Whole,
+}
+
+/// Judges what came of `stream`; anything but whole events and at most one last word fails.
+pub(crate) fn judge(
+    path: &str,
+    stream: &[u8],
+    status: u16,
+    out: &[u8],
+    failed: bool,
+    shown: impl Fn() -> String,
+) -> Verdict {
+    if status != 200 {
+        let error = serde_json::from_slice(out).unwrap_or_else(|e| panic!("{e}: {}", shown()));
+        assert!(is_ours(&error) && !failed, "{}", shown());
+        return Verdict::Promoted(status);
+    }
+    let events = events(path, out);
+    let ours = events.iter().filter(|event| is_ours(event)).count();
+    let healthy = &events[..events.len() - ours];
+    let all = self::events(path, &[stream, b"\n\n"].concat());
+    assert_eq!(healthy, &all[..healthy.len()], "{}", shown());
+    if ours == 0 {
+        assert!(!failed, "{}", shown());
+        return if healthy.len() == all.len() { Verdict::Whole } else { Verdict::Untold };
+    }
+    assert_eq!(ours, if path.ends_with("responses") { 2 } else { 1 }, "{}", shown());
+    assert!(is_ours(events.last().unwrap()), "{}", shown());
+    assert_eq!(failed, path == "/v2/chat", "{}", shown());
+    Verdict::Rescued
+}
+
 /// Cuts a stream at every byte, cleanly and not, and judges what a client gets.
 async fn cut_everywhere(path: &str, stream: &[u8]) -> usize {
     let layer = ErrorNormalizationLayer::new();
@@ -99,22 +141,8 @@ async fn cut_everywhere(path: &str, stream: &[u8]) -> usize {
                 || format!("{path} cut at {at}, reset {reset}: {}", String::from_utf8_lossy(&out));
             if head.status != 200 {
                 assert!(head.extensions.get::<InferenceError>().is_some(), "{}", shown());
-                assert!(serde_json::from_slice::<Value>(&out).is_ok(), "{}", shown());
-                continue;
             }
-            let events = events(path, &out);
-            let ours = events.iter().filter(|event| is_ours(event)).count();
-            let healthy = &events[..events.len() - ours];
-            let all = self::events(path, &[stream, b"\n\n"].concat());
-            assert_eq!(healthy, &all[..healthy.len()], "{}", shown());
-            if ours == 0 {
-                // The cut fell behind the terminal marker.
-                assert!(!failed, "{}", shown());
-            } else {
-                assert_eq!(ours, if path.ends_with("responses") { 2 } else { 1 }, "{}", shown());
-                assert!(is_ours(events.last().unwrap()), "{}", shown());
-                assert_eq!(failed, path == "/v2/chat", "{}", shown());
-            }
+            judge(path, stream, head.status.as_u16(), &out, failed, shown);
         }
     }
     cuts

@@ -7,6 +7,7 @@ mod contract;
 mod corpus;
 mod cuts;
 mod drain;
+mod faults;
 mod hold;
 mod layering;
 mod per_request;

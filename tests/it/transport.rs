@@ -71,7 +71,7 @@ where
 }
 
 /// Serves `service` on a port of its own.
-async fn serve<S, B>(service: S) -> SocketAddr
+pub(crate) async fn serve<S, B>(service: S) -> SocketAddr
 where
     S: Service<Request<Incoming>, Response = Response<B>, Future: Send, Error: Into<BoxError>>
         + Clone
