@@ -84,6 +84,7 @@ mod layer;
 mod reading;
 mod service;
 mod service_error;
+mod silence;
 mod stream;
 mod watched;
 

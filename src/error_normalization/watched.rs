@@ -7,6 +7,7 @@ use super::{
     breaks::{broken, stalled, truncated},
     config::TerminalMarker,
     exchange::Exchange,
+    silence::{Silence, later},
     stream::{End, Item, Stream},
 };
 use crate::{dialect::Operation, error::InferenceError, observe::StreamOutcome};
@@ -49,7 +50,7 @@ pin_project! {
         // What the body fails with once everything is sent.
         failure: Option<InferenceError>,
         has_yielded: bool,
-        stall: Option<Stall>,
+        silence: Silence,
         // The next sign of life to the client, and whether something has left since it was set.
         #[pin]
         beat: Option<Sleep>,
@@ -70,20 +71,6 @@ pin_project! {
                 this.exchange.stream_ended(outcome, events, this.first_event);
             }
         }
-    }
-}
-
-/// How long the upstream may still be silent after an event, and since when it is waited for: not
-/// while the client is.
-struct Stall {
-    events: u64,
-    left: Duration,
-    since: Option<Instant>,
-}
-
-impl Stall {
-    fn deadline(&self) -> Option<Instant> {
-        self.since.map(|since| later(since, self.left))
     }
 }
 
@@ -119,7 +106,7 @@ where
             trailers: None,
             failure: None,
             has_yielded: false,
-            stall: None,
+            silence: Silence::default(),
             beat: None,
             has_sent: true,
             outcome: None,
@@ -147,7 +134,7 @@ where
                 let begun = self.stream.progress().events() > 0;
                 let within = if begun { within.min(PROMOTE_AFTER_PREAMBLE) } else { within };
                 let release = later(*since.get_or_insert(now), within);
-                let stall = self.stall.as_ref().and_then(Stall::deadline).unwrap_or(release);
+                let stall = self.silence.deadline().unwrap_or(release);
                 ready!(self.as_mut().poll_timer(cx, release.min(stall)));
                 if release <= stall {
                     self.pause();
@@ -265,24 +252,13 @@ where
         let events = this.stream.progress().events();
         let config = &this.exchange.config;
         let allowed = if events == 0 { config.first_event_timeout } else { config.idle_timeout };
-        let stall = this.stall.take().filter(|stall| stall.events == events);
-        let stall =
-            this.stall.insert(stall.unwrap_or(Stall { events, left: allowed, since: None }));
-        let since = *stall.since.get_or_insert_with(Instant::now);
-        let deadline = later(since, stall.left);
+        let deadline = this.silence.wait(events, allowed, Instant::now());
         ready!(self.poll_timer(cx, deadline));
         Poll::Ready(allowed)
     }
 
-    /// Stops the time while the client has something to read: it may take as long as it likes.
     fn pause(self: Pin<&mut Self>) {
-        let this = self.project();
-        let events = this.stream.progress().events();
-        if let Some(stall) = this.stall.as_mut().filter(|stall| stall.events == events) {
-            if let Some(since) = stall.since.take() {
-                stall.left = stall.left.saturating_sub(since.elapsed());
-            }
-        }
+        self.project().silence.pause(Instant::now);
     }
 
     fn poll_timer(self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
@@ -401,9 +377,4 @@ impl<B> Watched<B> {
             && self.failure.is_none()
             && self.trailers.is_none()
     }
-}
-
-/// Far enough in the future where the sum would overflow.
-fn later(now: Instant, by: Duration) -> Instant {
-    now.checked_add(by).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365))
 }
