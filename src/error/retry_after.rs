@@ -64,7 +64,14 @@ pub fn from_headers(headers: &HeaderMap, now: SystemTime, max: Duration) -> Opti
 /// Only the number right after one of a few known phrases counts: digits elsewhere decide nothing.
 #[must_use]
 pub fn from_text(message: &str, max: Duration) -> Option<Duration> {
-    const PHRASES: [&str; 4] = ["try again in ", "retry after ", "retry in ", "wait "];
+    const PHRASES: [&str; 6] = [
+        "try again in ",
+        "try again after ",
+        "retry after ",
+        "retry in approximately ",
+        "retry in ",
+        "wait ",
+    ];
     let lower = message.to_ascii_lowercase();
     PHRASES.iter().find_map(|phrase| {
         let rest = &lower[lower.find(phrase)? + phrase.len()..];

@@ -24,15 +24,20 @@ impl Provider for Anthropic {
             return None;
         }
         let mut said = Said::of(error);
-        let unknown = said.kind.as_deref() == Some("not_found_error");
-        if unknown && said.message.starts_with("model:") {
-            said.category = Some(Category::ModelNotFound);
-        }
+        refine(&mut said);
         let read = said.error(failure, self);
         match body.get("request_id").string() {
             Some(id) if read.request_id().is_none() => Some(read.with_request_id(id.into_owned())),
             _ => Some(read),
         }
+    }
+}
+
+/// Reads what only Anthropic writes.
+pub(super) fn refine(said: &mut Said<'_>) {
+    let unknown = said.kind.as_deref() == Some("not_found_error");
+    if unknown && said.message.starts_with("model:") {
+        said.category = Some(Category::ModelNotFound);
     }
 }
 

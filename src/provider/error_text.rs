@@ -37,7 +37,32 @@ mod tests {
         ];
         for (status, body, expected) in table {
             let error = answer(status, &[], body);
-            assert_eq!((error.category(), error.provider()), (expected, Some("error-text")), "{body}");
+            assert_eq!(error.category(), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn a_sentence_in_a_success_decides_only_with_the_words_of_a_limit() {
+        let table = [
+            ("too many requests, please try again in 20s", Category::RateLimited),
+            ("you've reached your hourly usage limit, please wait or upgrade", Category::RateLimited),
+            ("Too Many Requests", Category::RateLimited),
+            ("Rate limit exceeded", Category::RateLimited),
+            ("Unauthorized", Category::Authentication),
+            ("service unavailable", Category::Overloaded),
+            ("model 'x' not found", Category::ModelNotFound),
+            ("the rate of requests and its limit are printed below", Category::UpstreamError),
+            ("cannot read limits.json: too many values", Category::UpstreamError),
+            ("llama runner process has terminated: exit status 2", Category::UpstreamError),
+            ("unauthorized use of the word quota", Category::UpstreamError),
+        ];
+        for (sentence, expected) in table {
+            let body = serde_json::json!({ "error": sentence }).to_string();
+            for status in [0, 200] {
+                assert_eq!(answer(status, &[], &body).category(), expected, "{sentence}");
+            }
+        }
+        let error = answer(200, &[], r#"{"error":"too many requests, try again in 20s"}"#);
+        assert_eq!(error.retry_after().map(|wait| wait.as_secs()), Some(20));
     }
 }

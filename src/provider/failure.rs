@@ -5,7 +5,7 @@ use crate::{
     error::{Category, InferenceError, retry_after},
     framing::json::Json,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use std::{
     borrow::Cow,
     time::{Duration, SystemTime},
@@ -91,6 +91,11 @@ impl<'a> Failure<'a> {
         self.headers?.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
     }
 
+    /// The names of the headers.
+    pub(super) fn header_names(&self) -> impl Iterator<Item = &'a str> {
+        self.headers.into_iter().flat_map(|headers| headers.keys().map(HeaderName::as_str))
+    }
+
     /// The bytes of the body or event.
     #[must_use]
     pub fn body(&self) -> &'a [u8] {
@@ -170,6 +175,10 @@ fn tidy(text: &str, max: usize) -> String {
     let mut count = 0;
     for word in text.split(blank).filter(|word| !word.is_empty()) {
         if count > 0 {
+            if count + 2 >= max {
+                out.push('…');
+                return out;
+            }
             out.push(' ');
             count += 1;
         }
@@ -197,6 +206,9 @@ mod tests {
         let cut = tidy(&"é".repeat(5000), 2000);
         assert_eq!(cut.chars().count(), 2000);
         assert!(cut.ends_with('…'));
+        for words in ["é ".repeat(5000), "éé ".repeat(5000), "ééé ".repeat(5000)] {
+            assert!(tidy(&words, 2000).chars().count() <= 2000);
+        }
     }
 
     #[test]

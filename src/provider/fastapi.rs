@@ -7,8 +7,7 @@ use crate::{error::InferenceError, framing::json::Json};
 /// Serve LLM; and NeMo Gym, whose object says category, status and message.
 ///
 /// Tenstorrent answers 405 `Model is not ready` while it warms up, and handlers that catch their own
-/// exceptions say `405: Model is not ready` with a 500: Starlette's way to write an `HTTPException`,
-/// whose number is believed.
+/// exceptions say `405: Model is not ready` with a 500: Starlette's way to write an `HTTPException`.
 #[derive(Clone, Copy, Debug)]
 pub struct FastApi;
 
@@ -27,10 +26,7 @@ impl Provider for FastApi {
             Said::of(inner_error(detail))
         } else {
             let text = detail.string().or_else(|| said::details(detail))?;
-            let exception = text.get(..3).filter(|_| text[3..].starts_with(": "));
-            let status = exception.and_then(|number| number.parse().ok());
-            let status = status.filter(|status| (400..600).contains(status)).unwrap_or(0);
-            Said { status, ..Said::text(text) }
+            Said::text(text)
         };
         Some(said.error(failure, self))
     }
@@ -47,20 +43,21 @@ mod tests {
 
     #[test]
     fn a_server_that_warms_up_is_not_ready_whatever_its_status() {
+        let busy = "Task queue is full. Please try again later.";
         let table = [
-            (405, "Model is not ready", Category::ModelNotReady),
-            (500, "405: Model is not ready", Category::ModelNotReady),
-            (503, "Service unavailable: No workers available.", Category::ModelNotReady),
-            (500, "429: Task queue is full. Please try again later.", Category::Overloaded),
-            (500, "501: Streaming responses are not supported", Category::Unsupported),
-            (405, "Method Not Allowed", Category::Unsupported),
-            (500, "999: x", Category::UpstreamError),
-            (502, "405: x", Category::UpstreamError),
+            (405, "Model is not ready", "Model is not ready", Category::ModelNotReady),
+            (500, "405: Model is not ready", "Model is not ready", Category::ModelNotReady),
+            (503, "No workers available.", "No workers available.", Category::ModelNotReady),
+            (500, &format!("429: {busy}"), busy, Category::Overloaded),
+            (500, "501: No streams here", "No streams here", Category::Unsupported),
+            (405, "Method Not Allowed", "Method Not Allowed", Category::Unsupported),
+            (500, "999: x", "999: x", Category::UpstreamError),
+            (503, "405: x", "405: x", Category::Overloaded),
         ];
-        for (status, detail, expected) in table {
+        for (status, detail, message, expected) in table {
             let error = answer(status, &[], &format!(r#"{{"detail":"{detail}"}}"#));
             assert_eq!(error.category(), expected, "{status} {detail}");
-            assert_eq!((error.provider(), error.message()), (Some("fastapi"), detail));
+            assert_eq!((error.provider(), error.message()), (Some("fastapi"), message));
         }
     }
 

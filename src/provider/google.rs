@@ -1,7 +1,10 @@
 //! Google's APIs: `{"error":{"code":429,"message","status":"RESOURCE_EXHAUSTED","details":[…]}}`.
 
 use super::{Failure, Provider, said::Said};
-use crate::error::{Category, InferenceError};
+use crate::{
+    error::{Category, InferenceError},
+    framing::json::Json,
+};
 
 /// Reads `google.rpc.Status`, as the Gemini API and Vertex AI send it, at times in an array.
 ///
@@ -19,23 +22,28 @@ impl Provider for Google {
 
     fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
         let error = failure.json().get("error");
-        if error.get("status").string().is_none() || error.get("code").number().is_none() {
-            return None;
-        }
         let mut said = Said::of(error);
-        let details = || error.get("details").items();
-        let violations = details().flat_map(|detail| detail.get("violations").items());
-        let ids: Vec<_> = violations.filter_map(|v| v.get("quotaId").string()).collect();
-        if ids.iter().any(|id| id.contains("PerDay")) {
-            said.category = Some(Category::QuotaExhausted);
-        } else if ids.iter().any(|id| id.contains("PerMinute")) {
-            said.category = Some(Category::RateLimited);
-        }
-        // The number only repeats the status; the reason is the code.
-        said.code = details().find_map(|detail| detail.get("reason").string());
-        said.kind = error.get("status").string();
-        Some(said.error(failure, self))
+        refine(&mut said, error).then(|| said.error(failure, self))
     }
+}
+
+/// Reads what only Google writes, if `error` is Google's at all.
+pub(super) fn refine<'a>(said: &mut Said<'a>, error: Json<'a>) -> bool {
+    if error.get("status").string().is_none() || error.get("code").number().is_none() {
+        return false;
+    }
+    let details = || error.get("details").items();
+    let violations = details().flat_map(|detail| detail.get("violations").items());
+    let ids: Vec<_> = violations.filter_map(|v| v.get("quotaId").string()).collect();
+    if ids.iter().any(|id| id.contains("PerDay")) {
+        said.category = Some(Category::QuotaExhausted);
+    } else if ids.iter().any(|id| id.contains("PerMinute")) {
+        said.category = Some(Category::RateLimited);
+    }
+    // The number only repeats the status; the reason is the code.
+    said.code = details().find_map(|detail| detail.get("reason").string());
+    said.kind = error.get("status").string();
+    true
 }
 
 #[cfg(test)]

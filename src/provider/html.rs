@@ -23,20 +23,38 @@ impl Provider for Html {
     fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
         let start = &failure.body()[..failure.body().len().min(LONGEST_PAGE)];
         let page = String::from_utf8_lossy(start);
-        let lower = page.to_ascii_lowercase();
         let declared = failure.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
-        let head = lower.trim_start_matches('\u{feff}').trim_start();
-        let opens = ["<!doctype html", "<html", "<head", "<?xml"].iter().any(|tag| head.starts_with(tag));
-        if !(opens && lower.contains("<h") || declared && head.starts_with('<')) {
+        let lower = page.to_ascii_lowercase();
+        if !(is_page(&lower) || declared && begin(&lower).starts_with('<')) {
             return None;
         }
         let mut said = Said::text(message(&page, &lower));
+        said.names.push(said.message.clone()); // Go says `Timeout` with a 503
         if failure.code() == 0 {
             said.category = Some(Category::UpstreamError);
             said.retryable = Some(false);
         }
         Some(said.error(failure, self))
     }
+}
+
+/// What a page says that is quoted in a text; `None` if this is no page.
+pub(super) fn sentence(text: &str) -> Option<String> {
+    let mut end = text.len().min(LONGEST_PAGE);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let lower = text[..end].to_ascii_lowercase();
+    is_page(&lower).then(|| message(&text[..end], &lower)).filter(|said| !said.is_empty())
+}
+
+fn is_page(lower: &str) -> bool {
+    let opens = ["<!doctype html", "<html", "<head", "<?xml"];
+    opens.iter().any(|tag| begin(lower).starts_with(tag)) && lower.contains("<h")
+}
+
+fn begin(lower: &str) -> &str {
+    lower.trim_start_matches('\u{feff}').trim_start()
 }
 
 fn message(page: &str, lower: &str) -> String {
@@ -109,7 +127,6 @@ mod tests {
         for (status, page, category, message) in table {
             let error = answer(status, &[], page);
             assert_eq!((error.category(), error.message()), (category, message), "{page}");
-            assert_eq!(error.provider(), Some("html"));
         }
     }
 

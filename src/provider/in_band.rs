@@ -15,12 +15,14 @@
 //! | `{"type":"response.failed","response":{"error": …}}` | OpenAI Responses |
 //! | `{"finish_reason":"ERROR"}`, in a stream under `message-end` and `delta` | Cohere |
 //! | `{"error_code": …}` | LMDeploy's proxy |
+//! | `base_resp` with a `status_code` that is not 0 | MiniMax |
 //! | `choices[].error` | OpenRouter |
 //! | `finish_reason` `error`, `network_error`, `timeout_error`, `insufficient_system_resource` | OpenRouter, Zhipu, Tenstorrent, DeepSeek |
 //! | `error: …` as a field of the stream | llama.cpp to 2025 |
 //! | `event: error` with only a comment | Dynamo |
 //! | a JSON line without `data:` | LMDeploy's proxy, Gemini |
 
+use super::minimax;
 use crate::framing::{json::Json, sse::Event};
 use std::borrow::Cow;
 
@@ -33,6 +35,9 @@ pub(crate) fn error_in(data: &[u8]) -> Option<Cow<'_, [u8]>> {
         match &*key {
             "error" if value.is_truthy() => return Some(Cow::Borrowed(data)),
             "type" | "object" if is(value, "error") => return Some(Cow::Borrowed(data)),
+            "base_resp" if minimax::failure_code(value).is_some() => {
+                return Some(Cow::Borrowed(data));
+            }
             "finish_reason" => {
                 if let Some(error) = error_in_end(json) {
                     return Some(error);
@@ -54,7 +59,7 @@ pub(crate) fn error_in(data: &[u8]) -> Option<Cow<'_, [u8]>> {
                 }
                 flat.healthy = true;
             }
-            "message" | "msg" | "text" => flat.message |= value.string().is_some(),
+            "message" | "msg" | "text" | "error_msg" => flat.message |= value.string().is_some(),
             "code" | "error_code" | "status" | "statusCode" => flat.code |= value.text().is_some(),
             _ => {}
         }
@@ -118,7 +123,8 @@ fn error_in_end(delta: Json<'_>) -> Option<Cow<'_, [u8]>> {
         let message =
             said.unwrap_or_else(|| format!("the model stopped with finish_reason {reason}").into());
         let error = serde_json::json!({ "message": message, "code": reason });
-        wrapped(error.to_string().as_bytes()).into_owned().into()
+        let body = serde_json::json!({ "error": error, "finish_reason": reason });
+        body.to_string().into_bytes().into()
     })
 }
 
@@ -154,6 +160,8 @@ mod tests {
             r#"{"choices":[{"delta":{},"finish_reason":"network_error"}]}"#,
             r#"{"type":"message-end","delta":{"finish_reason":"ERROR","usage":{}}}"#,
             r#"{"id":"c1","finish_reason":"ERROR","message":{"role":"assistant","content":[]}}"#,
+            r#"{"id":"x","choices":null,"base_resp":{"status_code":1004,"status_msg":"no"}}"#,
+            r#"{"error_code":17,"error_msg":"Open api daily request limit reached"}"#,
             r#"{"error_code":10402,"text":"Failed to get response after a period of time"}"#,
         ] {
             assert!(error_in(data.as_bytes()).is_some(), "{data}");
@@ -176,6 +184,7 @@ mod tests {
             r#"{"type":"response.incomplete","response":{"error":null}}"#,
             r#"{"type":"message_delta","delta":{"stop_reason":"refusal"}}"#,
             r#"{"id":"x","message":"hello","status":"ok"}"#,
+            r#"{"id":"x","choices":[],"base_resp":{"status_code":0,"status_msg":""}}"#,
             r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#,
             r#"{"id":"c1","finish_reason":"COMPLETE","message":{"content":[]}}"#,
         ] {

@@ -25,18 +25,23 @@
 //! | an error with `category`, `retryable` and `origin` | `inference` | `anthropic`, `openai`, `problem` | a gateway of this crate has judged already |
 //! | `type: "error"` around an `error` object | `anthropic` | `openai` | only Anthropic's Messages API, and those who imitate it, name the envelope |
 //! | an `error` object beside `x-mofa-backend: rejected(…)` | `mofa` | `openai` | the header tells a refusal from a failure, the body does not |
+//! | a `base_resp` with a `status_code` that is not 0 | `minimax` | nobody | an answer of theirs has it too, with 0 |
 //! | an `error` object with a number `code` and a word `status` | `google` | `openai` | `google.rpc.Status`: reasons and quotas are in `details` |
 //! | `errors`, or `error`, as an array of objects with `message` | `cloudflare` | nobody | `error` of OpenAI is an object |
 //! | any other `error` object, in whatever order of members | `openai` | nobody | the shape that most servers write; the words in it differ, not the shape |
 //! | `detail` or `title` with a number `status` | `problem` | nobody | FastAPI writes no `status` |
 //! | `application/problem+json` without `status` | `problem` | `fastapi` | the content type is a declaration |
 //! | `message` beside a string `error` | `openai-flat` | `error-text` | `error` is then the reason phrase (Spring), `message` the sentence |
+//! | `error_msg` at the top, or a `fault` | `openai-flat` | nobody | Qianfan and Huawei; Apigee and WSO2 |
 //! | `message` at the top, `code` or not | `openai-flat` | nobody | Bedrock and Cohere send nothing more; the header `x-amzn-errortype` names AWS |
 //! | a string `error`, with or without `code` | `error-text` | nobody | xAI's `code` is a sentence too |
 //! | `detail` with a `status` that is a word | `fastapi` | nobody | problem details have a number there |
 //! | a page under any content type | `html` | nobody | proxies label pages as JSON |
 //! | a string in JSON, members that nobody knows | `text` | nobody | shown as it came |
 //! | nothing, or `"error": null` | `unknown` | nobody | only the status is left |
+//!
+//! The error is named after whoever signs it, by a header or a member that is his alone
+//! (`x-amzn-errortype`, `metadata.provider_name`), else after its shape.
 //!
 //! Not counted are `text` and `unknown`, which read whatever is left. `nemo-gym` claims every
 //! failure, so it is asked only by name.
@@ -88,6 +93,8 @@ mod in_band;
 mod names;
 mod phrases;
 mod said;
+mod senders;
+mod wrapped;
 
 pub use self::failure::Failure;
 pub(crate) use self::in_band::{error_event, error_in};
@@ -125,6 +132,7 @@ providers! {
     inference => Inference,
     anthropic => Anthropic,
     mofa => Mofa,
+    minimax => MiniMax,
     google => Google,
     cloudflare => Cloudflare,
     openai => OpenAi,
@@ -144,7 +152,13 @@ providers! {
 #[derive(Clone, Debug, Default)]
 pub struct Providers {
     first: Vec<Arc<dyn Provider>>,
-    named: Option<&'static dyn Provider>,
+    named: Option<Named>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Named {
+    Shape(&'static dyn Provider),
+    Sender(&'static str),
 }
 
 impl Providers {
@@ -154,19 +168,28 @@ impl Providers {
         Self::default()
     }
 
-    /// The built-in provider of this [name](Provider::name) first, then all others; `None` if there
-    /// is no such provider.
+    /// The upstream of this name; `None` if it is not one of [`names`](Self::names).
+    ///
+    /// The name of a built-in provider has that one asked first, then all others. The name of
+    /// somebody who writes in their shapes, such as `"cohere"` or `"ollama"`, has the shape decide,
+    /// and errors of an API carry that name, whether they are signed or not; pages and plain text,
+    /// which may be a proxy's, do not.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let mut known = BUILT_IN.iter().chain(BY_NAME);
-        let named = known.find(|provider| provider.name() == name)?;
-        Some(Self { first: Vec::new(), named: Some(*named) })
+        let shape = BUILT_IN.iter().chain(BY_NAME).find(|provider| provider.name() == name);
+        let sender = || senders::NAMES.iter().find(|known| **known == name);
+        let named = match shape {
+            Some(provider) => Named::Shape(*provider),
+            None => Named::Sender(sender()?),
+        };
+        Some(Self { first: Vec::new(), named: Some(named) })
     }
 
-    /// The names of the built-in providers, in the order of asking, and of those that are asked only
-    /// when chosen.
+    /// The names of the built-in providers, in the order of asking, of those that are asked only
+    /// when chosen, and then of those who write in the shapes of others.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        BUILT_IN.iter().chain(BY_NAME).map(|provider| provider.name())
+        let shapes = BUILT_IN.iter().chain(BY_NAME).map(|provider| provider.name());
+        shapes.chain(senders::NAMES.iter().copied())
     }
 
     /// Asks `provider` before the ones added so far.
@@ -179,12 +202,29 @@ impl Providers {
     /// What this failure means.
     #[must_use]
     pub fn read(&self, failure: &Failure<'_>) -> InferenceError {
+        let chosen = match self.named {
+            Some(Named::Shape(provider)) => Some(provider),
+            _ => None,
+        };
         let added = self.first.iter().map(|provider| &**provider);
-        let read = added
-            .chain(self.named)
-            .chain(BUILT_IN.iter().copied())
-            .find_map(|provider| provider.read(failure));
-        read.unwrap_or_else(|| fallback::read(failure))
+        if let Some(read) = added.chain(chosen).find_map(|provider| provider.read(failure)) {
+            return read;
+        }
+        let mut built_in = BUILT_IN.iter();
+        let read = built_in.find_map(|provider| Some((provider.name(), provider.read(failure)?)));
+        let (shape, read) = read.unwrap_or_else(|| (Fallback.name(), fallback::read(failure)));
+        let sender = match self.named {
+            Some(Named::Sender(name))
+                if !matches!(shape, "inference" | "html" | "text" | "unknown") =>
+            {
+                Some(name)
+            }
+            _ => senders::name(failure, shape),
+        };
+        match sender {
+            Some(name) => read.with_provider(name),
+            None => read,
+        }
     }
 }
 

@@ -15,13 +15,18 @@ const NAMES: &[(Category, &[&str])] = &[
         &[
             "apikeyinvalid",         // Google
             "authentication",        // OpenAI, Anthropic, llama.cpp
+            "expiredkey",            // LiteLLM
             "expiredtoken",          // AWS
             "incompletesignature",   // AWS
             "invalidapikey",         // OpenAI
             "invalidauthentication", // Moonshot
             "invalidclienttokenid",  // AWS
             "invalidsignature",      // AWS
+            "invalidaccesstoken",    // Apigee
             "missingapikey",         // Fireworks, Voyage
+            "requestexpired",        // AWS
+            "signaturedoesnotmatch", // AWS
+            "invalidtoken",          // RFC 6750
             "unauthenticated",       // Google
             "unrecognizedclient",    // AWS
         ],
@@ -33,34 +38,57 @@ const NAMES: &[(Category, &[&str])] = &[
             "consumerinvalid",                   // Google
             "consumersuspended",                 // Google
             "iampermissiondenied",               // Google
+            "keymodelaccessdenied",              // LiteLLM
+            "modelidaccessdisabled",             // Volcengine
+            "modelnotopen",                      // Volcengine
             "modeltermsrequired",                // Groq
+            "optinrequired",                     // AWS
+            "orgmodelaccessdenied",              // LiteLLM
             "organizationrestricted",            // Groq
             "permission",                        // Anthropic, llama.cpp
             "permissiondenied",                  // Google, OpenAI
             "servicedisabled",                   // Google
+            "teammodelaccessdenied",             // LiteLLM
             "unsupportedcountryregionterritory", // OpenAI
+            "usermodelaccessdenied",             // LiteLLM
         ],
     ),
     (
         Category::ContextLengthExceeded,
         &[
+            "contextexceeded",       // ds4
+            "characterstoolong",     // Qianfan
             "contextlengthexceeded", // OpenAI
+            "outofcontext",          // Volcengine
             "contextwindowexceeded", // LiteLLM
             "exceedcontextsize",     // llama.cpp
+            "tokenstoolong",         // UCloud
         ],
     ),
     (
         Category::ContentFilter,
         &[
-            "contentfilter",                // OpenAI, Azure
-            "contentpolicyviolation",       // OpenAI images, OpenRouter
-            "datainspectionfailed",         // DashScope
-            "moderationblocked",            // OpenAI images
-            "policyrejected",               // OpenAI-compatible gateways
-            "responsibleaipolicyviolation", // Azure
+            "contentfilter",                       // OpenAI, Azure
+            "contentpolicyviolation",              // OpenAI images, OpenRouter
+            "datainspectionfailed",                // DashScope
+            "inputimagesensitivecontentdetected",  // Volcengine
+            "inputtextsensitivecontentdetected",   // Volcengine
+            "inputvideosensitivecontentdetected",  // Volcengine
+            "outputimagesensitivecontentdetected", // Volcengine
+            "outputtextsensitivecontentdetected",  // Volcengine
+            "outputvideosensitivecontentdetected", // Volcengine
+            "inputimageriskdetection",             // Volcengine
+            "inputtextriskdetection",              // Volcengine
+            "outputimageriskdetection",            // Volcengine
+            "outputtextriskdetection",             // Volcengine
+            "sensitivecontentdetected",            // Volcengine
+            "unsaferequest",                       // Qianfan
+            "moderationblocked",                   // OpenAI images
+            "policyrejected",                      // OpenAI-compatible gateways
+            "responsibleaipolicyviolation",        // Azure
         ],
     ),
-    (Category::RequestTooLarge, &["payloadtoolarge", "requesttoolarge"]),
+    (Category::RequestTooLarge, &["maxtokensperrequest", "payloadtoolarge", "requesttoolarge"]),
     (
         Category::ModelNotFound,
         &[
@@ -84,8 +112,10 @@ const NAMES: &[(Category, &[&str])] = &[
             "ratelimitexceeded",         // OpenAI, Google
             "ratelimitreached",          // Moonshot
             "requestlimitexceeded",      // Databricks
+            "quotaviolation",            // Apigee
             "requestquotaexceeded",      // Cerebras
             "requests",                  // OpenAI
+            "spikearrestviolation",      // Apigee
             "throttling",                // AWS, DashScope, LiteLLM
             "throttlingallocationquota", // DashScope
             "throttlingratequota",       // DashScope
@@ -96,6 +126,7 @@ const NAMES: &[(Category, &[&str])] = &[
     (
         Category::QuotaExhausted,
         &[
+            "accountoverdue",          // Volcengine
             "arrearage",               // DashScope
             "billing",                 // Anthropic
             "billingdisabled",         // Google
@@ -104,13 +135,19 @@ const NAMES: &[(Category, &[&str])] = &[
             "budgetexceeded",          // LiteLLM
             "exceededcurrentquota",    // Moonshot
             "insufficientbalance",
-            "insufficientg1creditsbalance", // Google
-            "insufficientquota",            // OpenAI
-            "insufficientuserquota",        // one-api
-            "limitexceeded",                // AWS API Gateway
-            "paymentrequired",              // OpenRouter
-            "quotaexhausted",               // Google
-            "servicequotaexceeded",         // AWS
+            "insufficientg1creditsbalance",  // Google
+            "insufficientquota",             // OpenAI
+            "insufficientuserquota",         // one-api
+            "invalidsubscription",           // Volcengine
+            "filequotaexceeded",             // Volcengine
+            "limitexceeded",                 // AWS API Gateway
+            "operationdeniedserviceoverdue", // Volcengine
+            "outofcredit",                   // RFC 9457
+            "paymentrequired",               // OpenRouter
+            "quotaexhausted",                // Google
+            "servicequotaexceeded",          // AWS
+            "setlimitexceeded",              // Volcengine
+            "usagelimitreached",             // OpenAI, for a plan
         ],
     ),
     (
@@ -128,6 +165,7 @@ const NAMES: &[(Category, &[&str])] = &[
             "schedulerpreempted",         // SGLang model gateway
             "schedulerqueuefull",         // SGLang model gateway
             "schedulerqueuetimeout",      // SGLang model gateway
+            "serveroverloaded",           // Volcengine
             "serverisoverloaded",         // OpenAI Responses
             "slowdown",                   // OpenAI
         ],
@@ -137,6 +175,7 @@ const NAMES: &[(Category, &[&str])] = &[
         &[
             "dedicatedendpointnotrunning", // Together
             "modelloading",                // LocalAI
+            "closedendpoint",              // Volcengine
             "modelnotready",               // AWS
         ],
     ),
@@ -147,14 +186,22 @@ const NAMES: &[(Category, &[&str])] = &[
     (Category::Conflict, &["aborted", "conflict"]),
     (
         Category::Unsupported,
-        &["methodnotallowed", "notimplemented", "notsupported", "unimplemented", "unsupported"],
+        &[
+            "methodnotallowed",
+            "notimplemented",
+            "notsupported",
+            "operationnotsupported", // Azure
+            "unimplemented",
+            "unsupported",
+            "unsupportedmodel",     // Volcengine: for this API
+            "unsupportedoperation", // DashScope
+        ],
     ),
     (Category::Cancelled, &["canceled", "cancelled", "schedulerclientcancelled"]),
     (
         Category::UpstreamError,
         &[
             "badresponsestatuscode", // one-api
-            "model",                 // AWS ModelErrorException
             "modelstream",           // AWS
             "providerunavailable",   // OpenRouter
             "routerunavailable",     // Xinference
@@ -163,17 +210,29 @@ const NAMES: &[(Category, &[&str])] = &[
     ),
 ];
 
-/// Numbers that are names, with the statuses that they come with.
-const NUMBERS: &[(&str, &[u16], Category)] = &[
-    ("10402", &[504], Category::Timeout),    // LMDeploy's proxy
+/// Names that mean something only with these statuses; most are numbers.
+const GATED: &[(&str, &[u16], Category)] = &[
+    ("10402", &[504], Category::Timeout), // LMDeploy's proxy
+    ("1110", &[401, 403, 429], Category::Permission), // Zhipu: the account is not active
+    ("1112", &[401, 403, 429], Category::Permission), // Zhipu: the account is locked
     ("11200", &[403], Category::Permission), // iFlytek Spark
     ("1113", &[400, 429], Category::QuotaExhausted), // Zhipu
+    ("1121", &[401, 403, 429], Category::Permission), // Zhipu: the account is banned
+    ("1211", &[400, 404], Category::ModelNotFound), // Zhipu
+    ("1212", &[400], Category::Unsupported), // Zhipu
+    ("1220", &[400, 403, 429], Category::Permission), // Zhipu
+    ("1261", &[400], Category::ContextLengthExceeded), // Zhipu
     ("1301", &[400], Category::ContentFilter), // Zhipu
-    ("1312", &[429], Category::Overloaded),  // Zhipu
+    ("1304", &[429], Category::QuotaExhausted), // Zhipu: calls of a day
+    ("1309", &[429], Category::QuotaExhausted), // Zhipu: the plan has expired
+    ("1310", &[429], Category::QuotaExhausted), // Zhipu: a week or month
+    ("1312", &[429], Category::Overloaded), // Zhipu
     ("3036", &[429], Category::QuotaExhausted), // Workers AI
-    ("3040", &[429], Category::Overloaded),  // Workers AI
+    ("3040", &[429], Category::Overloaded), // Workers AI
     ("3042", &[404], Category::ModelNotFound), // Workers AI
     ("5007", &[400], Category::ModelNotFound), // Workers AI
+    ("quotaexceeded", &[403, 429], Category::QuotaExhausted), // Volcengine
+    ("model", &[424], Category::UpstreamError), // AWS ModelErrorException
 ];
 
 /// Names that stand for a status and are not its reason phrase.
@@ -193,12 +252,21 @@ const STATUSES: &[(&str, u16)] = &[
 ];
 
 /// What a name alone means, in an answer of this status (0: none).
+///
+/// Of a name with dots, as clouds write them (`OperationDenied.ServiceOverdue`), what is not known as a
+/// whole goes by its last part, then by its first.
 pub(super) fn category(name: &str, status: u16) -> Option<Category> {
+    let parts =
+        [Some(name), name.rsplit_once('.').map(|it| it.1), name.split_once('.').map(|it| it.0)];
+    parts.into_iter().flatten().find_map(|part| category_of(part, status))
+}
+
+fn category_of(name: &str, status: u16) -> Option<Category> {
     let name = plain(name);
     let named = NAMES.iter().find(|(_, names)| names.contains(&name.as_str()));
     named.map(|(category, _)| *category).or_else(|| {
-        let numbered = NUMBERS.iter().find(|(number, _, _)| *number == name);
-        let (_, statuses, category) = numbered?;
+        let row = GATED.iter().find(|(gated, _, _)| *gated == name);
+        let (_, statuses, category) = row?;
         (status == 0 || statuses.contains(&status)).then_some(*category)
     })
 }
@@ -243,6 +311,9 @@ mod tests {
         for name in ["rate_limit_error", "RateLimitError", "RATE-LIMIT", "rateLimitException"] {
             assert_eq!(category(name, 0), Some(Category::RateLimited), "{name}");
         }
+        for name in ["RateLimitExceeded.EndpointRPM", "OperationDenied.RateLimitExceeded"] {
+            assert_eq!(category(name, 0), Some(Category::RateLimited), "{name}");
+        }
         for name in ["", "invalid_request_error", "server_error", "author", "5", "é"] {
             assert_eq!(category(name, 0), None, "{name}");
         }
@@ -250,7 +321,7 @@ mod tests {
 
     #[test]
     fn every_name_is_listed_once_and_in_its_plain_form() {
-        let numbers = NUMBERS.iter().map(|(number, _, _)| *number);
+        let numbers = GATED.iter().map(|(name, _, _)| *name);
         let statuses = STATUSES.iter().map(|(name, _)| *name);
         let names = NAMES.iter().flat_map(|(_, names)| *names).copied();
         let mut all: Vec<_> = names.chain(numbers).chain(statuses).collect();

@@ -27,23 +27,29 @@ impl Provider for OpenAi {
         let places = [body.get("error"), body.get("response").get("error"), choice.get("error")];
         let error = places.into_iter().find(|error| error.is_object())?;
         let mut said = Said::of(error);
-        let metadata = error.get("metadata");
-        if ["patterns", "flagged_input"].iter().any(|key| metadata.get(key).is_truthy()) {
-            said.category = Some(Category::ContentFilter); // OpenRouter's moderation
-        }
-        match said.code.as_deref() {
-            // Groq: what the model wrote was no valid call; it may be the next time.
-            Some("tool_use_failed" | "json_validate_failed") => said.retryable = Some(true),
-            // DashScope calls a limit per minute so, and blames a parameter of that name.
-            Some("insufficient_quota") if said.param.as_deref() == Some("insufficient_quota") => {
-                said.category = Some(Category::RateLimited);
-            }
-            None if failure.code() == 404 && said.param.as_deref() == Some("model") => {
-                said.category = Some(Category::ModelNotFound);
-            }
-            _ => {}
+        refine(&mut said, error);
+        let no_model = said.code.is_none() && said.param.as_deref() == Some("model");
+        if no_model && failure.code() == 404 {
+            said.category = Some(Category::ModelNotFound);
         }
         Some(said.error(failure, self))
+    }
+}
+
+/// Reads the peculiarities of those who write OpenAI's shape.
+pub(super) fn refine<'a>(said: &mut Said<'a>, error: Json<'a>) {
+    let metadata = error.get("metadata");
+    if ["patterns", "flagged_input"].iter().any(|key| metadata.get(key).is_truthy()) {
+        said.category = Some(Category::ContentFilter); // OpenRouter's moderation
+    }
+    match said.code.as_deref() {
+        // Groq: what the model wrote was no valid call; it may be the next time.
+        Some("tool_use_failed" | "json_validate_failed") => said.retryable = Some(true),
+        // DashScope calls a limit per minute so, and blames a parameter of that name.
+        Some("insufficient_quota") if said.param.as_deref() == Some("insufficient_quota") => {
+            said.category = Some(Category::RateLimited);
+        }
+        _ => {}
     }
 }
 

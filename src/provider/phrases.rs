@@ -35,6 +35,15 @@ const ROWS: &[Row] = &[
     Row(&["not enough balance"], MONEY, Category::QuotaExhausted),   // Novita
     Row(&["your specified api usage limits"], MONEY, Category::QuotaExhausted), // Anthropic
     Row(&["quota exceeded"], &[403], Category::QuotaExhausted),
+    Row(&["out of call volume quota"], &[403], Category::QuotaExhausted), // Azure API Management
+    Row(&["free allocated quota exceeded"], &[403, 429], Category::QuotaExhausted), // DashScope
+    Row(&["quota has been used up"], &[401, 403, 429], Category::QuotaExhausted), // Huawei
+    Row(&["daily request limit reached"], &[429], Category::QuotaExhausted), // Qianfan
+    Row(&["reached your", "usage limit"], &[429], Category::RateLimited), // Ollama
+    Row(&["reached your", "usage limit"], &[403], Category::QuotaExhausted), // Moonshot
+    Row(&["free-models-per-day"], &[429], Category::QuotaExhausted),      // OpenRouter
+    Row(&["key limit exceeded"], &[403], Category::QuotaExhausted),       // OpenRouter
+    Row(&["api calls / month"], &[429], Category::QuotaExhausted),        // Cohere
     // The prompt is too long.
     Row(&["context length"], LONG, Category::ContextLengthExceeded), // OpenAI, vLLM, SGLang
     Row(&["context_length_exceeded"], LONG, Category::ContextLengthExceeded),
@@ -52,6 +61,24 @@ const ROWS: &[Row] = &[
     Row(&["too large to process", "batch size"], LONG, Category::ContextLengthExceeded), // llama.cpp
     Row(&["available context size"], LONG, Category::ContextLengthExceeded), // llama.cpp
     Row(&["context shift is disabled"], LONG, Category::ContextLengthExceeded), // llama.cpp
+    Row(
+        &["input token count", "exceeds the maximum number of tokens"],
+        LONG,
+        Category::ContextLengthExceeded,
+    ), // Gemini
+    Row(&["longer than the maximum model length"], LONG, Category::ContextLengthExceeded), // vLLM
+    Row(
+        &["longer than the specified maximum sequence length"],
+        LONG,
+        Category::ContextLengthExceeded,
+    ), // watsonx
+    Row(&["should not exceed max_num_tokens"], LONG, Category::ContextLengthExceeded), // TensorRT-LLM
+    Row(&["input length", "exceeds the maximum"], LONG, Category::ContextLengthExceeded), // Volcengine, Baseten
+    Row(&["exceeds context size"], LONG, Category::ContextLengthExceeded), // llama.cpp and its like
+    Row(&["maximum prompt length is"], LONG, Category::ContextLengthExceeded), // xAI
+    Row(&["input token length too long"], LONG, Category::ContextLengthExceeded), // Moonshot
+    Row(&["prompt length", "maximum input length"], LONG, Category::ContextLengthExceeded), // Huawei
+    Row(&["exceed max message tokens"], LONG, Category::ContextLengthExceeded), // Volcengine
     // What the prompt leaves for the answer is negative: vLLM.
     Row(&["max_tokens must be at least 1, got -"], BAD, Category::ContextLengthExceeded),
     // A safety system.
@@ -61,6 +88,12 @@ const ROWS: &[Row] = &[
     Row(&["our safety system"], &[400, 403], Category::ContentFilter),         // OpenAI
     Row(&["content exists risk"], &[400], Category::ContentFilter),            // DeepSeek
     Row(&["inappropriate content"], &[400, 403], Category::ContentFilter),     // DashScope
+    Row(&["violating our usage policy"], &[400, 403], Category::ContentFilter), // OpenAI
+    Row(&["failed check: safety_check"], &[400, 403], Category::ContentFilter), // xAI
+    Row(&["sensitive information"], &[400, 403], Category::ContentFilter),     // Volcengine
+    Row(&["sensitive content"], &[400, 403], Category::ContentFilter),         // Volcengine
+    Row(&["content moderation failed"], &[400, 403], Category::ContentFilter), // Huawei
+    Row(&["contain senstive"], &[400, 403], Category::ContentFilter), // Huawei, who spell it so
     // Not yet, whatever the status says.
     Row(&["is not ready"], NOT_READY, Category::ModelNotReady), // Dynamo, KServe, Tenstorrent
     Row(&["model not ready"], NOT_READY, Category::ModelNotReady), // Tenstorrent
@@ -80,19 +113,28 @@ const ROWS: &[Row] = &[
     Row(&["no prefill endpoints"], &[503], Category::ModelNotReady),    // vLLM production stack
     Row(&["no decode endpoints"], &[503], Category::ModelNotReady),     // vLLM production stack
     Row(&["model", "is temporarily unavailable"], &[503], Category::ModelNotReady), // the same
+    Row(&["no instances found for endpoint"], NOT_READY, Category::ModelNotReady), // Dynamo
     // No such model; a route is none.
-    Row(&["requested url"], &[404], Category::NotFound), // Apache, Flask, Sanic
-    Row(&["guardrail restrictions"], &[404], Category::Permission), // OpenRouter
-    Row(&["model=none"], &[400], Category::InvalidRequest), // LiteLLM
-    Row(&["invalid model name"], NO_MODEL, Category::ModelNotFound), // LiteLLM
-    Row(&["unknown model"], NO_MODEL, Category::ModelNotFound), // Triton
-    Row(&["model not exist"], NO_MODEL, Category::ModelNotFound), // DeepSeek
+    Row(&["unexpected endpoint or method"], &[404], Category::NotFound), // LM Studio, with a 200
+    Row(&["unsupported openapi method"], &[404], Category::NotFound),    // Qianfan, with a 200
+    Row(&["requested url"], &[404], Category::NotFound),                 // Apache, Flask, Sanic
+    Row(&["guardrail restrictions"], &[404], Category::Permission),      // OpenRouter
+    Row(&["model=none"], &[400], Category::InvalidRequest),              // LiteLLM
+    Row(&["invalid model name"], NO_MODEL, Category::ModelNotFound),     // LiteLLM
+    Row(&["unknown model"], NO_MODEL, Category::ModelNotFound),          // Triton
+    Row(&["model not exist"], NO_MODEL, Category::ModelNotFound),        // DeepSeek
+    Row(&["invalid model:"], NO_MODEL, Category::ModelNotFound),         // Infinity
+    Row(&["invalid model."], &[404], Category::ModelNotFound),           // Huawei
+    Row(&["could not find base model"], NO_MODEL, Category::ModelNotFound), // Ray Serve LLM
+    Row(&["lora adapter", "cannot be found"], &[404], Category::ModelNotFound), // vLLM
+    Row(&["servable not found"], &[404], Category::ModelNotFound),       // TensorFlow Serving
+    Row(&["incorrect model id"], &[400, 404, 503], Category::ModelNotFound), // AiHubMix
     Row(&["model", "no longer available"], NO_MODEL, Category::ModelNotFound), // NIM, SambaNova
-    Row(&["no such model"], NO_MODEL, Category::ModelNotFound), // Workers AI
-    Row(&["model", "not found"], NO_MODEL, Category::ModelNotFound), // most
+    Row(&["no such model"], NO_MODEL, Category::ModelNotFound),          // Workers AI
+    Row(&["model", "not found"], NO_MODEL, Category::ModelNotFound),     // most
     Row(&["model", "does not exist"], NO_MODEL, Category::ModelNotFound), // OpenAI, vLLM
     Row(&["requested model", "is not available"], NO_MODEL, Category::ModelNotFound), // mistral.rs
-    Row(&["model not supported by"], &[400], Category::ModelNotFound), // Hugging Face
+    Row(&["model not supported by"], &[400], Category::ModelNotFound),   // Hugging Face
     Row(&["model", "is not supported by any provider"], &[400], Category::ModelNotFound), // the same
     Row(&["non-serverless model"], &[400], Category::ModelNotFound), // Together
     Row(&["no endpoints found for"], &[404], Category::ModelNotFound), // OpenRouter
@@ -102,12 +144,17 @@ const ROWS: &[Row] = &[
     Row(&["pull model manifest"], &[404, 500], Category::ModelNotFound), // Ollama
     Row(&["均无可用渠道"], &[503], Category::Overloaded), // new-api: no channel in any group
     Row(&["无可用渠道"], &[503], Category::ModelNotFound), // one-api: no channel for the model
+    Row(&["model identifier is invalid"], &[400], Category::ModelNotFound), // AWS
+    Row(&["model is marked by provider as legacy"], &[404], Category::ModelNotFound), // AWS
     // No capacity.
+    Row(&["负载已饱和"], BUSY, Category::Overloaded), // new-api: the channels are saturated
+    Row(&["experiencing high demand"], BUSY, Category::Overloaded), // Azure
+    Row(&["service temporarily unavailable"], &[503], Category::Overloaded), // Qianfan, with a 200
     Row(&["queue is full"], BUSY, Category::Overloaded), // SGLang, Tenstorrent
     Row(&["unable to queue request"], BUSY, Category::Overloaded), // Tenstorrent
     Row(&["overloaded"], &[429, 498, 529], Category::Overloaded), // OpenAI, TEI, TGI
     Row(&["capacity exceeded"], BUSY, Category::Overloaded), // Groq, Mistral
-    Row(&["model busy"], BUSY, Category::Overloaded),    // DeepInfra
+    Row(&["model busy"], BUSY, Category::Overloaded), // DeepInfra
     Row(&["too many requests at the moment"], BUSY, Category::Overloaded), // Moonshot
     Row(&["degraded function"], BAD, Category::Overloaded), // NVIDIA NIM
     Row(&["rejected by flow control"], &[429], Category::Overloaded), // llm-d
@@ -119,25 +166,56 @@ const ROWS: &[Row] = &[
     Row(&["upstream request timeout"], &[500, 502, 503], Category::Timeout), // Envoy
     Row(&["timeout on reading data"], &[500, 502, 503], Category::Timeout), // aiohttp
     Row(&["upstream connect error", "reset reason: overflow"], &[503], Category::Overloaded), // Envoy
-    Row(&["upstream connect error"], &[503], Category::UpstreamError), // Envoy
-    Row(&["upstream call failed"], &[503], Category::UpstreamError),   // agentgateway
-    Row(&["name resolution failed"], &[503], Category::UpstreamError), // Kong
-    Row(&["apiconnectionerror"], &[503], Category::UpstreamError),     // LiteLLM
-    Row(&["[errno "], &[400, 404], Category::UpstreamError),           // mlx-lm
-    Row(&[" at row ", "column"], &[500], Category::InvalidRequest),    // llama.cpp: a template
-    Row(&["failed to load image"], &[400, 500], Category::InvalidRequest), // Dynamo
+    Row(&["upstream connect error"], &[403, 503], Category::UpstreamError), // Envoy
+    Row(&["upstream call failed"], &[503], Category::UpstreamError),        // agentgateway
+    Row(&["name resolution failed"], &[503], Category::UpstreamError),      // Kong
+    Row(&["backend fetch failed"], &[503], Category::UpstreamError),        // Varnish
+    Row(&["first byte timeout"], &[503], Category::Timeout),                // Fastly
+    Row(&["apiconnectionerror"], &[503], Category::UpstreamError),          // LiteLLM
+    Row(&["[errno "], &[400, 404], Category::UpstreamError),                // mlx-lm
+    Row(&[" at row ", "column"], &[500], Category::InvalidRequest),         // llama.cpp: a template
+    Row(&["failed to load image"], &[400, 500], Category::InvalidRequest),  // Dynamo
     // Credentials that come with another status.
     Row(&["incorrect api key"], &[400, 403], Category::Authentication), // xAI
     Row(&["api key", "leaked"], &[403], Category::Authentication),      // Google
+    Row(&["invalid api key"], &[400, 403], Category::Authentication),   // most
+    Row(&["access token invalid"], &[401], Category::Authentication),   // Qianfan, with a 200
+    Row(&["security token included in the request"], &[400, 403], Category::Authentication), // AWS
+    Row(&["unregistered callers"], &[403], Category::Authentication),   // Google
+    Row(&["iam certification failed"], &[401], Category::Authentication), // Qianfan, with a 200
+    Row(&["failed to get the authorization header"], &[400], Category::Authentication), // Huawei
+    // A permission that is missing, and a status that does not say so.
+    Row(&["no permission to"], &[400, 403], Category::Permission), // UCloud, Qianfan
+    Row(&["organization must be verified"], &[400, 404], Category::Permission), // OpenAI
+    Row(&["not authorized to invoke this api operation"], &[400], Category::Permission), // AWS
+    Row(&["use case details have not been submitted"], &[404], Category::Permission), // AWS
+    Row(&["is not allowed to use publisher model"], &[400], Category::Permission), // Vertex AI
+    Row(&["access to bedrock models is not allowed"], &[400], Category::Permission), // AWS
+    Row(&["insufficient permissions for this operation"], &[401], Category::Permission), // OpenAI
+    Row(&["access to this api has been disallowed"], &[400], Category::Permission), // Tyk
+    Row(&["rejected by api key"], &[401], Category::Permission),   // Huawei
     // A region, a size.
     Row(&["location is not supported"], &[400], Category::Permission), // Google
     Row(&["payload size exceeds"], &[400], Category::RequestTooLarge), // Google
+    Row(&["request too large for"], &[429], Category::RequestTooLarge), // OpenAI: more than a minute allows
+    Row(&["too many tokens in batch"], &[400], Category::RequestTooLarge), // Mistral
     // Features.
     Row(&["endpoints found that support"], &[404], Category::Unsupported), // OpenRouter
     Row(&["end point doesn't support"], BAD, Category::Unsupported),       // Triton
     Row(&["model doesn't support"], BAD, Category::Unsupported),           // AWS
     Row(&["please use /completions api"], &[404], Category::Unsupported),  // Fireworks
+    Row(&["unsupported param"], &[500], Category::Unsupported),            // llama.cpp
+    Row(&["input is not supported"], &[500], Category::Unsupported),       // llama.cpp
+    Row(&["does not support http call"], &[400], Category::Unsupported),   // DashScope
+    Row(&["background loop has errored"], BAD, Category::UpstreamError),   // vLLM
     Row(&["shard died"], BAD, Category::UpstreamError),                    // TGI
+    Row(&["rate limited by provider"], &[503], Category::RateLimited),     // AiHubMix
+    // A rate, where the status does not say so: wrapped in a 500, or in a 200 of Ollama.
+    Row(&["too many requests"], &[429, 500], Category::RateLimited), // Ollama
+    Row(&["rate limit exceeded"], &[403, 429, 500], Category::RateLimited), // most
+    Row(&["rate limit reached"], &[429, 500], Category::RateLimited), // OpenAI
+    Row(&["exceeded your", "rate limit"], &[429, 500], Category::RateLimited), // Azure
+    Row(&["request limit reached"], &[429], Category::RateLimited),  // Qianfan
 ];
 
 /// What the words of a message mean in an answer of this status (0: none).

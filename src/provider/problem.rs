@@ -5,7 +5,7 @@ use crate::error::InferenceError;
 
 /// Reads problem details: NVIDIA NIM, Replicate, and whoever says `application/problem+json`.
 ///
-/// `type` is an address, and no name of a failure unless it is a single word.
+/// `type` is an address, whose last part is taken for a name.
 #[derive(Clone, Copy, Debug)]
 pub struct Problem;
 
@@ -27,6 +27,8 @@ impl Provider for Problem {
         let mut said = Said::of(body);
         said.message = detail.or_else(|| said::message(body)).unwrap_or_default();
         said.kind = said.kind.filter(|kind| kind != "about:blank");
+        let name = said.kind.as_deref().and_then(|kind| kind.trim_end_matches('/').rsplit('/').next());
+        said.names.extend(name.map(|name| name.to_owned().into()));
         Some(said.error(failure, self))
     }
 }

@@ -7,18 +7,18 @@
 //! 2. Words refine what a name leaves open: a rate limit, a lack of capacity, a lack of permission.
 //! 3. The status is the transport's. Where that is missing, or is a bare 500, a status among the
 //!    members counts instead.
-//! 4. Gateways quote the body of somebody further up, as JSON in a string. What the outer body does
-//!    not decide, the quoted one does, [three levels](DEPTH) deep.
+//! 4. Gateways quote the error of somebody further up: [`wrapped`] opens it, [four levels](DEPTH)
+//!    deep. The innermost error that decides anything does, and the innermost words are shown.
 
-use super::{Failure, Provider, fallback, names, phrases};
+use super::{Failure, Provider, anthropic, fallback, google, names, openai, phrases, wrapped};
 use crate::{
     error::{Category, InferenceError, retry_after::go_duration},
     framing::json::Json,
 };
 use std::{borrow::Cow, time::Duration};
 
-/// How many bodies inside bodies are read.
-const DEPTH: usize = 3;
+/// How many errors inside of errors are read.
+const DEPTH: usize = 4;
 
 /// The longest text that is searched for words, in bytes; the rest decides nothing.
 const LONGEST_SEARCHED: usize = 4096;
@@ -40,6 +40,11 @@ pub(super) struct Said<'a> {
     pub(super) names: Vec<Cow<'a, str>>,
     /// A member that quotes another body.
     pub(super) quoted: Option<Cow<'a, str>>,
+    /// Whether this was an object, and no bare text.
+    is_object: bool,
+    /// For a quoted error: the words in front of it, and whether there are more behind it.
+    front: String,
+    amid: bool,
 }
 
 impl<'a> Said<'a> {
@@ -51,7 +56,8 @@ impl<'a> Said<'a> {
     /// The members of an error object.
     pub(super) fn of(object: Json<'a>) -> Self {
         let text = |key| object.get(key).text().filter(|text| !text.is_empty());
-        let string = |key| object.get(key).string().filter(|text| !text.is_empty());
+        // LiteLLM writes Python's `None` as a word.
+        let string = |key| object.get(key).string().filter(|it| !it.is_empty() && it != "None");
         let metadata = object.get("metadata");
         let reasons = object.get("details").items().map(|detail| detail.get("reason").string());
         let (code, kind) = (text("code"), string("type"));
@@ -65,6 +71,7 @@ impl<'a> Said<'a> {
                 string("error_type"),
                 string("status"),
                 string("reason"),
+                errorcode(object),
                 kind.clone(),
             ])
             .flatten()
@@ -80,52 +87,158 @@ impl<'a> Said<'a> {
             status: status(object),
             names,
             quoted: metadata.get("raw").string().or_else(|| string("details")),
+            is_object: true,
+            front: String::new(),
+            amid: false,
         }
     }
 
     /// The error: the category that all of this comes to, and what was said beside it.
     pub(super) fn error(self, failure: &Failure<'_>, provider: &dyn Provider) -> InferenceError {
-        let category = self.category.unwrap_or_else(|| self.verdict(failure.code()));
-        let message = match self.message.trim() {
-            "" => fallback::message(failure),
-            said => said.to_owned(),
+        let inner = self.inner();
+        let category = self.category.unwrap_or_else(|| self.verdict(&inner, failure.code()));
+        let layers = || inner.iter().rev().chain([&self]);
+        let message = match Some(self.shown(&inner)).filter(|said| !said.is_empty()) {
+            None => fallback::message(failure),
+            Some(said) => said,
         };
         let mut error = failure.error(provider, category, &message);
-        if let Some(code) = self.code {
-            error = error.with_code(code.into_owned());
+        if let Some(code) = layers().find_map(|said| said.code.as_deref()) {
+            error = error.with_code(code.to_owned());
         }
-        if let Some(kind) = self.kind {
-            error = error.with_kind(kind.into_owned());
+        if let Some(kind) = layers().find_map(|said| said.kind.as_deref()) {
+            error = error.with_kind(kind.to_owned());
         }
-        if let Some(param) = self.param {
-            error = error.with_param(param.into_owned());
+        if let Some(param) = layers().find_map(|said| said.param.as_deref()) {
+            error = error.with_param(param.to_owned());
         }
-        if let Some(retryable) = self.retryable {
+        if let Some(retryable) = layers().find_map(|said| said.retryable) {
             error = error.with_retryable(retryable);
         }
-        if let (Some(wait), false) = (self.wait, failure.names_a_wait()) {
+        let wait = layers().find_map(|said| said.wait);
+        if let (Some(wait), false) = (wait, failure.names_a_wait()) {
             error = error.with_retry_after(wait.min(failure.max_retry_after()));
         }
         error
     }
 
-    fn verdict(&self, transport: u16) -> Category {
+    /// The innermost words, behind those that stood in front of them.
+    fn shown(&self, inner: &[Said<'_>]) -> String {
+        let mut fronts = String::new();
+        let mut shown = self.message.trim().to_owned();
+        for said in inner {
+            if said.amid {
+                break;
+            }
+            if !said.front.is_empty() {
+                fronts = format!("{fronts}{}: ", said.front);
+            }
+            let message = said.message.trim();
+            if !message.is_empty() {
+                shown = format!("{fronts}{message}");
+            }
+        }
+        shown
+    }
+
+    /// The errors that this one quotes, the innermost last.
+    fn inner(&self) -> Vec<Said<'static>> {
+        let mut layers: Vec<Said<'static>> = Vec::new();
+        while layers.len() < DEPTH {
+            let outer = layers.last().unwrap_or(self);
+            let texts = [outer.quoted.as_deref(), Some(&*outer.message)];
+            let opened = texts.into_iter().flatten().find_map(wrapped::open);
+            let Some(mut opened) = opened else { break };
+            let object = opened.object.take().unwrap_or_default();
+            let mut inner = match Json::of(object.as_bytes()) {
+                json if json.is_missing() => Said::text(opened.text),
+                json => Said::quoted_in(json).into_owned(),
+            };
+            let unchanged = inner.message == outer.message;
+            inner.status = if opened.status > 0 { opened.status } else { inner.status };
+            inner.front = opened.front;
+            inner.amid = opened.amid;
+            inner.names.extend(opened.names.into_iter().map(Cow::Owned));
+            layers.push(inner);
+            if unchanged {
+                break;
+            }
+        }
+        layers
+    }
+
+    /// The error in a quoted body: the object that is deepest in it, or a list of what is wrong.
+    fn quoted_in(json: Json<'a>) -> Self {
+        let items = if json.is_array() { json } else { json.get("errors") };
+        let list = if json.is_object() && !json.get("loc").is_missing() { json } else { items };
+        if list.items().any(|item| item.get("msg").string().is_some()) || list == json {
+            if let Some(text) = details(list).or_else(|| sentence(list)) {
+                return Self::text(text);
+            }
+        }
+        let body = items.items().next().filter(|item| item.is_object()).unwrap_or(json);
+        let mut error = body;
+        for key in ["detail", "error", "error"] {
+            let inside = error.get(key);
+            error = if inside.is_object() { inside } else { error };
+        }
+        let mut said = Self::of(error);
+        google::refine(&mut said, error);
+        anthropic::refine(&mut said);
+        openai::refine(&mut said, error);
+        if said.status == 0 {
+            said.status = status(body);
+        }
+        said
+    }
+
+    fn into_owned(self) -> Said<'static> {
+        let owned = |text: Option<Cow<'a, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        Said {
+            message: Cow::Owned(self.message.into_owned()),
+            code: owned(self.code),
+            kind: owned(self.kind),
+            param: owned(self.param),
+            category: self.category,
+            retryable: self.retryable,
+            wait: self.wait,
+            status: self.status,
+            names: self.names.into_iter().map(|name| Cow::Owned(name.into_owned())).collect(),
+            quoted: owned(self.quoted),
+            is_object: self.is_object,
+            front: self.front,
+            amid: self.amid,
+        }
+    }
+
+    fn verdict(&self, inner: &[Said<'_>], transport: u16) -> Category {
         let mut status = believed(transport, self.status);
-        if let Some(category) = self.decided(status) {
+        let mut levels = vec![(self, status)];
+        for said in inner {
+            status = match (status, said.status) {
+                (outer, 0) => outer,
+                // Whoever quotes a whole error says so with a status of his own.
+                (_, inner) if said.is_object => inner,
+                (0 | 500 | 502, inner) => inner,
+                (outer, _) => outer,
+            };
+            // In a body that is quoted without one, words are open to every row.
+            let unknown = said.is_object && said.status == 0 && matches!(status, 500 | 502);
+            levels.push((said, if unknown { 0 } else { status }));
+        }
+        let decide =
+            |(said, status): &(&Said<'_>, u16)| said.category.or_else(|| said.decided(*status));
+        if let Some(category) = levels.iter().rev().find_map(decide) {
             return category;
         }
-        let mut text = self.quoted.as_deref().unwrap_or(&self.message).to_owned();
-        for _ in 0..DEPTH {
-            let Some(quoted) = quoted_object(&text) else { break };
-            let inner = Said::of(quoted);
-            status = believed(status, inner.status);
-            if let Some(category) = inner.decided(status) {
-                return category;
-            }
-            text = inner.quoted.as_deref().unwrap_or(&inner.message).to_owned();
+        // The names of the innermost error stand for a status, where there is none to be believed.
+        if matches!(status, 0 | 500 | 502) {
+            let quoted = if status == 0 { &levels[..] } else { &levels[1..] };
+            let said = quoted.iter().rev().filter(|(said, _)| said.status == 0);
+            let mut names = said.flat_map(|(said, _)| said.names.iter().chain([&said.message]));
+            status = names.find_map(|name| names::status(name)).unwrap_or(status);
         }
-        let named = || self.names.iter().find_map(|name| names::status(name));
-        fallback::category(if status == 0 { named().unwrap_or(0) } else { status })
+        fallback::category(status)
     }
 
     /// The category, if more than the status decides it.
@@ -169,7 +282,20 @@ fn status(object: Json<'_>) -> u16 {
 
 /// The sentence of an error object.
 pub(super) fn message(object: Json<'_>) -> Option<Cow<'_, str>> {
-    let keys = ["message", "msg", "detail", "error", "text", "html-message", "Message", "title"];
+    let keys = [
+        "message",
+        "msg",
+        "detail",
+        "error",
+        "text",
+        "html-message",
+        "Message",
+        "error_msg",   // Qianfan, Huawei, APISIX
+        "faultstring", // Apigee
+        "title",
+        "description",
+        "reason", // Elasticsearch
+    ];
     keys.iter().find_map(|key| {
         let member = object.get(key);
         let text = member.string().or_else(|| details(member));
@@ -183,18 +309,26 @@ pub(super) fn details<'a>(json: Json<'a>) -> Option<Cow<'a, str>> {
     if json.is_object() && !list.is_array() {
         return list.string().or_else(|| json.get("message").string());
     }
-    let sentence = |item: Json<'a>| {
-        let text = item.string().or_else(|| item.get("msg").string())?;
-        let cause = item.get("ctx").get("error").string();
-        let place: Vec<_> = item.get("loc").items().filter_map(Json::text).collect();
-        Some(match (cause, place.is_empty()) {
-            (Some(cause), _) => format!("{text}: {cause}"),
-            (None, false) => format!("{}: {text}", place.join(".")),
-            (None, true) => text.into_owned(),
-        })
-    };
     let sentences: Vec<_> = list.items().take(20).filter_map(sentence).collect();
     (!sentences.is_empty()).then(|| sentences.join("; ").into())
+}
+
+/// One item of such a list.
+fn sentence(item: Json<'_>) -> Option<Cow<'_, str>> {
+    let text = item.string().or_else(|| item.get("msg").string())?;
+    let cause = item.get("ctx").get("error").string();
+    let place: Vec<_> = item.get("loc").items().filter_map(Json::text).collect();
+    Some(match (cause, place.is_empty()) {
+        (Some(cause), _) => format!("{text}: {cause}").into(),
+        (None, false) => format!("{}: {text}", place.join(".")).into(),
+        (None, true) => text,
+    })
+}
+
+/// Apigee's `policies.ratelimit.QuotaViolation`: the last word is the name.
+fn errorcode(fault: Json<'_>) -> Option<Cow<'_, str>> {
+    let code = fault.get("detail").get("errorcode").string()?;
+    code.rsplit('.').next().map(|name| Cow::Owned(name.to_owned()))
 }
 
 /// The wait that members ask for: seconds, or a duration as protobuf writes it.
@@ -205,14 +339,6 @@ fn wait(object: Json<'_>) -> Option<Duration> {
     };
     let delays = object.get("details").items().find_map(|detail| seconds(detail.get("retryDelay")));
     ["retry_after", "estimated_time"].iter().find_map(|key| seconds(object.get(key))).or(delays)
-}
-
-/// The error object in a text such as `Prefill failed: {"error":{…}}`.
-fn quoted_object(text: &str) -> Option<Json<'_>> {
-    let object = Json::of(&text.as_bytes()[text.find('{')?..]);
-    let error = object.get("error");
-    let inner = if error.is_object() { error } else { object };
-    message(inner).map(|_| inner)
 }
 
 #[cfg(test)]
