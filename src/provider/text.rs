@@ -20,7 +20,7 @@ impl Provider for Text {
         }
         let json = Json::of(failure.body());
         let says_nothing = !json.members().any(|(_, member)| member.is_truthy());
-        if json.is_object() && says_nothing && !text.contains('\'') {
+        if json.is_object() && says_nothing && !text.trim_start().starts_with("{'") {
             return None; // but a Python dictionary, which is no JSON, is read
         }
         let string = json.string();
@@ -52,6 +52,7 @@ mod tests {
             let error = answer(status, &[], body);
             assert_eq!((error.category(), error.message()), (category, body));
         }
+        assert_eq!(answer(500, &[], "{'detail': 'no x'}").message(), "no x");
         assert_eq!(answer(500, &[], "\"quoted\\nline\"").message(), "quoted line");
     }
 

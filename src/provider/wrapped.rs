@@ -286,8 +286,9 @@ fn object_in(text: &str) -> Option<(&str, String, bool)> {
             let raw = Json::of(rest.as_bytes()).raw();
             (String::from_utf8_lossy(raw).into_owned(), raw.len())
         };
-        let last =
-            text[at + length..].chars().all(|c| c.is_ascii_punctuation() || c.is_whitespace());
+        let behind = text[at + length..].trim_start();
+        let last = behind.starts_with("(request id: ") // one-api and its like
+            || behind.chars().all(|c| c.is_ascii_punctuation() || c.is_whitespace());
         if is_error(Json::of(json.as_bytes()), last) {
             return Some((&text[..at], json, last));
         }
@@ -455,6 +456,16 @@ mod tests {
                 "429 RESOURCE_EXHAUSTED. {'error': {'code': 429, 'message': 'x', 'status': 'RESOURCE_EXHAUSTED'}}",
                 Category::RateLimited,
                 "x",
+            ),
+            (
+                "{'error': {'message': 'no x', 'code': 429}} (request id: 20)",
+                Category::RateLimited,
+                "no x",
+            ),
+            (
+                "it said {'error': {'message': 'no x', 'code': 429}}, then left",
+                Category::RateLimited,
+                "it said {'error': {'message': 'no x', 'code': 429}}, then left",
             ),
             ("RateLimitError: no x", Category::RateLimited, "no x"),
             ("litellm.Timeout: Timeout Error: OpenAIException - no x", Category::Timeout, "no x"),
