@@ -16,6 +16,7 @@
 //! | `{"finish_reason":"ERROR"}`, in a stream under `message-end` and `delta` | Cohere |
 //! | `{"error_code": …}` | LMDeploy's proxy |
 //! | `base_resp` with a `status_code` that is not 0 | MiniMax |
+//! | `{"Response":{"Error": …}}` | Tencent Cloud |
 //! | `choices[].error` | OpenRouter |
 //! | `finish_reason` `error`, `network_error`, `timeout_error`, `insufficient_system_resource` | OpenRouter, Zhipu, Tenstorrent, DeepSeek |
 //! | `error: …` as a field of the stream | llama.cpp to 2025 |
@@ -38,6 +39,7 @@ pub(crate) fn error_in(data: &[u8]) -> Option<Cow<'_, [u8]>> {
             "base_resp" if minimax::failure_code(value).is_some() => {
                 return Some(Cow::Borrowed(data));
             }
+            "Response" if value.get("Error").is_truthy() => return Some(Cow::Borrowed(data)),
             "finish_reason" => {
                 if let Some(error) = error_in_end(json) {
                     return Some(error);
@@ -161,6 +163,7 @@ mod tests {
             r#"{"type":"message-end","delta":{"finish_reason":"ERROR","usage":{}}}"#,
             r#"{"id":"c1","finish_reason":"ERROR","message":{"role":"assistant","content":[]}}"#,
             r#"{"id":"x","choices":null,"base_resp":{"status_code":1004,"status_msg":"no"}}"#,
+            r#"{"Response":{"Error":{"Code":"x","Message":"m"},"RequestId":"r"}}"#,
             r#"{"error_code":17,"error_msg":"Open api daily request limit reached"}"#,
             r#"{"error_code":10402,"text":"Failed to get response after a period of time"}"#,
         ] {
@@ -184,6 +187,7 @@ mod tests {
             r#"{"type":"response.incomplete","response":{"error":null}}"#,
             r#"{"type":"message_delta","delta":{"stop_reason":"refusal"}}"#,
             r#"{"id":"x","message":"hello","status":"ok"}"#,
+            r#"{"Response":{"RequestId":"r","Choices":[]}}"#,
             r#"{"id":"x","choices":[],"base_resp":{"status_code":0,"status_msg":""}}"#,
             r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#,
             r#"{"id":"c1","finish_reason":"COMPLETE","message":{"content":[]}}"#,

@@ -15,6 +15,7 @@ const NAMES: &[(Category, &[&str])] = &[
         &[
             "apikeyinvalid",         // Google
             "authentication",        // OpenAI, Anthropic, llama.cpp
+            "authfailure",           // Tencent Cloud
             "expiredkey",            // LiteLLM
             "expiredtoken",          // AWS
             "incompletesignature",   // AWS
@@ -49,6 +50,7 @@ const NAMES: &[(Category, &[&str])] = &[
             "permissiondenied",                  // Google, OpenAI
             "servicedisabled",                   // Google
             "teammodelaccessdenied",             // LiteLLM
+            "unauthorizedoperation",             // Tencent Cloud
             "unsupportedcountryregionterritory", // OpenAI
             "usermodelaccessdenied",             // LiteLLM
         ],

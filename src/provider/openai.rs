@@ -24,7 +24,12 @@ impl Provider for OpenAi {
     fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
         let body = failure.json();
         let choice = body.get("choices").items().next().unwrap_or(Json::MISSING);
-        let places = [body.get("error"), body.get("response").get("error"), choice.get("error")];
+        let places = [
+            body.get("error"),
+            body.get("response").get("error"),
+            choice.get("error"),
+            body.get("Response").get("Error"), // Tencent Cloud
+        ];
         let error = places.into_iter().find(|error| error.is_object())?;
         let mut said = Said::of(error);
         refine(&mut said, error);
@@ -97,6 +102,7 @@ mod tests {
             (403, r#"{"error":{"message":"m","code":403,"metadata":{"flagged_input":"x"}}}"#, Category::ContentFilter),
             (429, r#"{"error":{"message":"m","code":"insufficient_quota","param":"insufficient_quota"}}"#, Category::RateLimited),
             (404, r#"{"error":{"message":"m","code":null,"param":"model"}}"#, Category::ModelNotFound),
+            (200, r#"{"Response":{"Error":{"Code":"AuthFailure.SignatureFailure","Message":"m"}}}"#, Category::Authentication),
             (200, r#"{"choices":[{"error":{"code":429,"message":"m"}}]}"#, Category::RateLimited),
         ];
         for (status, body, expected) in table {

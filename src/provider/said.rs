@@ -60,7 +60,8 @@ impl<'a> Said<'a> {
         let string = |key| object.get(key).string().filter(|it| !it.is_empty() && it != "None");
         let metadata = object.get("metadata");
         let reasons = object.get("details").items().map(|detail| detail.get("reason").string());
-        let (code, kind) = (text("code"), string("type"));
+        let code = text("code").or_else(|| text("Code"));
+        let kind = string("type");
         let names = [object.get("innererror").get("code").string()]
             .into_iter()
             .chain(reasons)
