@@ -144,7 +144,9 @@ fn exception(text: &str) -> Option<(&str, &str)> {
         return Some((name, rest.strip_prefix(": ").or_else(retried)?));
     }
     if let Some(rest) = text.strip_prefix("rpc error: code = ") {
-        return rest.split_once(" desc = ");
+        let (name, rest) = rest.split_once(" desc = ")?;
+        // What grpc-go says of every connection that broke; it is no word about capacity.
+        return Some((if name == "Unavailable" { "Internal" } else { name }, rest));
     }
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ' ');
     let end = text.bytes().take(80).position(|b| !word(char::from(b)))?;
@@ -479,6 +481,7 @@ mod tests {
                 Category::RateLimited,
                 "no x",
             ),
+            ("rpc error: code = Unavailable desc = no x", Category::UpstreamError, "no x"),
             ("rpc error: code = ResourceExhausted desc = no x", Category::RateLimited, "no x"),
             (
                 "x: <html><head><title>502 Bad Gateway</title></head></html>",
