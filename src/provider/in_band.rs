@@ -41,12 +41,12 @@ pub(crate) fn error_in(data: &[u8]) -> Option<Cow<'_, [u8]>> {
             }
             "Response" if value.get("Error").is_truthy() => return Some(Cow::Borrowed(data)),
             "finish_reason" => {
-                if let Some(error) = error_in_end(json) {
+                if let Some(error) = error_in_end(json, json) {
                     return Some(error);
                 }
             }
             "type" if is(value, "message-end") => {
-                if let Some(error) = error_in_end(json.get("delta")) {
+                if let Some(error) = error_in_end(json, json.get("delta")) {
                     return Some(error);
                 }
                 flat.healthy = true;
@@ -116,8 +116,9 @@ fn error_in_choice(choice: Json<'_>) -> Option<Cow<'_, [u8]>> {
     })
 }
 
-/// How Cohere ends an answer, whole or streamed, that failed.
-fn error_in_end(delta: Json<'_>) -> Option<Cow<'_, [u8]>> {
+/// How Cohere ends an answer, whole or streamed, that failed. What a gateway has added to it stays
+/// beside the error.
+fn error_in_end<'a>(end: Json<'a>, delta: Json<'a>) -> Option<Cow<'a, [u8]>> {
     let reason = delta.get("finish_reason").string()?;
     let known = ["ERROR", "TIMEOUT", "ERROR_LIMIT", "ERROR_TOXIC"];
     known.contains(&&*reason).then(|| {
@@ -125,8 +126,14 @@ fn error_in_end(delta: Json<'_>) -> Option<Cow<'_, [u8]>> {
         let message =
             said.unwrap_or_else(|| format!("the model stopped with finish_reason {reason}").into());
         let error = serde_json::json!({ "message": message, "code": reason });
-        let body = serde_json::json!({ "error": error, "finish_reason": reason });
-        body.to_string().into_bytes().into()
+        let mut body = format!("{{\"error\":{error},\"finish_reason\":\"{reason}\"").into_bytes();
+        let known = ["type", "delta", "error", "finish_reason", "message"];
+        for (key, value) in end.members().filter(|(key, _)| !known.contains(&&**key)) {
+            body.extend(format!(",{}:", serde_json::json!(key)).into_bytes());
+            body.extend(value.raw());
+        }
+        body.push(b'}');
+        body.into()
     })
 }
 

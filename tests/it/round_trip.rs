@@ -1,10 +1,11 @@
 //! What a dialect writes, the provider of the same name reads back: gateways may stand in a row.
 
-use http::{HeaderMap, Request, StatusCode};
-use serde_json::Value;
+use crate::script::{self, Script};
+use http::{HeaderMap, Request, Response, StatusCode};
+use serde_json::{Value, json};
 use std::time::Duration;
 use tower_inference::{
-    Category, InferenceError, RequestHead,
+    Category, ErrorNormalizationLayer, InferenceError, RequestHead,
     dialect::{self, Client, Dialect, Disclosure},
     provider::{self, Failure, Provider},
 };
@@ -166,6 +167,52 @@ fn openai_flat_carries_the_status_and_the_wait() {
 fn fastapi_carries_the_status_and_the_wait() {
     FASTAPI.assert_nothing_is_lost(None);
     FASTAPI.assert_nothing_is_lost(Some("its_code"));
+}
+
+/// A gateway before a gateway: what the inner one says last of a stream, the outer one says again.
+#[tokio::test]
+async fn a_last_word_is_read_and_written_again_in_every_dialect() {
+    let streams = [
+        ("/v1/chat/completions", "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n"),
+        ("/v1/responses", "data: {\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}\n\n"),
+        (
+            "/v1/messages",
+            "data: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"Hi\"}}\n\n",
+        ),
+        (
+            "/v1beta/models/m:streamGenerateContent?alt=sse",
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hi\"}]}}]}\n\n",
+        ),
+        ("/api/chat", "{\"message\":{\"content\":\"Hi\"},\"done\":false}\n"),
+        ("/v2/chat", "data: {\"type\":\"content-delta\",\"delta\":{}}\n\n"),
+    ];
+    for (path, text) in streams {
+        let sse = text.starts_with("data");
+        let content_type = if sse { "text/event-stream" } else { "application/x-ndjson" };
+        let answer = |frames: Vec<Vec<u8>>| {
+            let body = Script::frames(frames);
+            Response::builder().header("content-type", content_type).body(body).unwrap()
+        };
+        for category in Category::ALL {
+            let error = json!({ "error": {
+                "message": "it broke", "category": category.as_str(),
+                "retryable": category.is_retryable(), "origin": "upstream", "retry_after": 7,
+            } });
+            let event = if sse { format!("data: {error}\n\n") } else { format!("{error}\n") };
+            let mut frames = vec![text.as_bytes().to_vec(), event.into_bytes()];
+            for _ in 0..2 {
+                let upstream = answer(frames);
+                let layer = ErrorNormalizationLayer::new();
+                let (_, out, _) = script::take(script::answer(&layer, path, upstream).await).await;
+                frames = out.iter().map(|frame| frame.data_ref().unwrap().to_vec()).collect();
+            }
+            let last = String::from_utf8(frames.concat()).unwrap();
+            for said in [format!("\"category\":\"{category}\""), "it broke".to_owned()] {
+                assert!(last.contains(&said), "{path}: {said} is not in {last}");
+            }
+            assert!(last.contains("\"retry_after\":7"), "{path}: {last}");
+        }
+    }
 }
 
 #[test]
