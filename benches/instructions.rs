@@ -1,8 +1,13 @@
 //! Instructions of each case, counted by valgrind: they repeat exactly, times do not. Run by
 //! `benches/report.py`, which needs `gungraun-runner`.
 
-#![allow(missing_docs, reason = "gungraun's macros make modules that are public")]
+#![allow(
+    missing_docs,
+    clippy::exit,
+    reason = "gungraun's macros make public modules, and a `main`"
+)]
 
+#[allow(dead_code, reason = "some are only timed")]
 mod cases;
 
 use cases::{Work, all_cases};

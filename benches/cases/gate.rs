@@ -92,7 +92,7 @@ fn request<B: From<&'static str>>(uri: &Uri) -> Request<B> {
     request
 }
 
-fn oneshot<S, B, R>(path: &'static str, service: S) -> Work
+pub(super) fn oneshot<S, B, R>(path: &'static str, service: S) -> Work
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + 'static,
     B: From<&'static str>,
@@ -124,7 +124,7 @@ where
 }
 
 /// A registry of this many models, all ready.
-pub(crate) fn registry(models: usize) -> ModelRegistry {
+fn registry(models: usize) -> ModelRegistry {
     let registry = ModelRegistry::new();
     for n in 0..models {
         registry.set(&format!("meta-llama-3.1-8b-instruct-{n:03}"), State::Ready);
@@ -142,6 +142,11 @@ fn stacked<P>(gate: ReadinessLayer<P>) -> Stack<ReadinessLayer<P>, ErrorNormaliz
 
 async fn run_next(request: Request<AxumBody>, next: Next) -> Response<AxumBody> {
     next.run(request).await
+}
+
+#[allow(clippy::result_large_err, reason = "tower-http's signature")]
+fn accept(_: &mut Request<Body>) -> Result<(), Response<Body>> {
+    Ok(())
 }
 
 macro_rules! cases {
@@ -179,9 +184,7 @@ cases! {
     both_of_100: Body, TOKENS, stacked(gate(100));
     load_shed: Body, FILES, LoadShedLayer::new();
     filter: Body, FILES, FilterLayer::new(|it: Request<Body>| Ok::<_, Infallible>(it));
-    validate_request: Body, FILES, ValidateRequestHeaderLayer::custom(
-        |_: &mut Request<Body>| Ok::<_, Response<Body>>(())
-    );
+    validate_request: Body, FILES, ValidateRequestHeaderLayer::custom(accept);
     set_header: Body, FILES, SetResponseHeaderLayer::overriding(
         header::SERVER, HeaderValue::from_static("bench")
     );

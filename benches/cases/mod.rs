@@ -4,9 +4,19 @@
 //! What is made before the first round is not measured. Each group holds its peers, and the bare thing
 //! that everything is compared with.
 
+mod error_body;
 mod gate;
+pub(crate) mod lookup;
+mod model_key;
+pub(crate) mod refusal;
+mod sse;
 
-pub(crate) use gate::{boxed, kept, oneshot};
+pub(crate) use self::{
+    error_body::*,
+    gate::{boxed, kept, oneshot},
+    model_key::*,
+    sse::*,
+};
 
 /// Does one thing so many times.
 pub(crate) type Work = Box<dyn FnMut(usize)>;
@@ -16,59 +26,39 @@ macro_rules! all_cases {
     ($with:ident) => {
         $with! {
             oneshot 1000 {
-                bare
-                flag
-                registry
-                registry_of_100
-                normalization
-                both
-                both_of_100
-                load_shed
-                filter
-                validate_request
-                set_header
-                map_body
-                concurrency_limit
-                box_clone
-                axum_bare
+                bare flag registry registry_of_100 normalization both both_of_100 load_shed filter
+                validate_request set_header map_body concurrency_limit box_clone axum_bare
                 axum_from_fn
             }
             kept 1000 {
-                bare
-                flag
-                registry
-                registry_of_100
-                normalization
-                both
-                both_of_100
-                load_shed
-                filter
-                validate_request
-                set_header
-                map_body
-                concurrency_limit
-                box_clone
-                axum_bare
+                bare flag registry registry_of_100 normalization both both_of_100 load_shed filter
+                validate_request set_header map_body concurrency_limit box_clone axum_bare
                 axum_from_fn
             }
             boxed 1000 {
-                bare
-                flag
-                registry
-                registry_of_100
-                normalization
-                both
-                both_of_100
-                load_shed
-                filter
-                validate_request
-                set_header
-                map_body
-                concurrency_limit
-                box_clone
-                axum_bare
+                bare flag registry registry_of_100 normalization both both_of_100 load_shed filter
+                validate_request set_header map_body concurrency_limit box_clone axum_bare
                 axum_from_fn
             }
+            refusal 1000 { bare ours prerendered axum_typed axum_value }
+            lookup 1000 {
+                bare ours_1 ours_100 ours_10k ours_20k ours_100k frozen_1 frozen_10k frozen_100k
+                dash_map_100 dash_map_100k rw_lock_100 rw_lock_100k
+            }
+            sse_one_event_a_frame 1000 { bare ours sse_stream sse_core eventsource_stream }
+            sse_frames_of_16_kib 6000 { bare ours sse_stream sse_core eventsource_stream }
+            sse_frames_of_97_bytes 1000 { bare ours sse_stream sse_core eventsource_stream }
+            sse_error_null 1000 { bare ours sse_stream sse_core eventsource_stream }
+            sse_suspects 1000 { bare ours sse_stream sse_core eventsource_stream }
+            error_of_200_bytes 500 { bare ours }
+            error_of_2_kb 200 { bare ours }
+            error_of_4_kb 200 { bare ours }
+            error_of_32_kb 20 { bare ours }
+            error_of_64_kb 20 { bare ours }
+            model_first_in_100_kb 10 { bare ours typed }
+            model_last_in_100_kb 10 { bare ours typed }
+            model_last_in_200_kb 10 { bare ours typed }
+            model_after_10_mb 1 { bare ours typed }
         }
     };
 }

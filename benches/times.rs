@@ -1,0 +1,61 @@
+//! Times of each case. They are noisy: look at ratios of one run, as `benches/report.py times` does.
+
+mod cases;
+
+use cases::{Work, all_cases};
+use criterion::Criterion;
+use std::time::{Duration, Instant};
+
+type Case = (&'static str, fn() -> Work);
+
+fn time(criterion: &mut Criterion, group: &str, cases: &[Case]) {
+    let mut group = criterion.benchmark_group(group);
+    for (name, make) in cases {
+        // Made once, and only if it is not filtered out.
+        let mut work = None;
+        group.bench_function(*name, |bencher| {
+            let work = work.get_or_insert_with(make);
+            #[allow(clippy::disallowed_methods, reason = "real time is what is measured")]
+            bencher.iter_custom(|times| {
+                let begin = Instant::now();
+                work(usize::try_from(times).expect("64 bits"));
+                begin.elapsed()
+            });
+        });
+    }
+    group.finish();
+}
+
+macro_rules! time_all {
+    ($($group:ident $times:literal { $($case:ident)* })*) => {
+        fn all(criterion: &mut Criterion) {
+            use cases::lookup::busy;
+
+            $(time(
+                criterion,
+                stringify!($group),
+                &[$((stringify!($case), cases::$group::$case)),*],
+            );)*
+            let busy: [Case; 5] = [
+                ("bare", busy::bare),
+                ("ours_100", busy::ours_100),
+                ("ours_10k", busy::ours_10k),
+                ("dash_map_100", busy::dash_map_100),
+                ("rw_lock_100", busy::rw_lock_100),
+            ];
+            time(criterion, "busy", &busy);
+        }
+    };
+}
+
+all_cases!(time_all);
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(30)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    all(&mut criterion);
+    criterion.final_summary();
+}
