@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Measures what the layers cost, prints it beside the goals, and fails where one is missed.
+"""Measures what the layers cost, beside their peers, and compares it with `goals.toml`.
 
-    benches/report.py instructions
+    benches/report.py instructions      fails where a goal is missed; needs valgrind and gungraun-runner
+    benches/report.py times [--quick]   never fails, since times are noisy
 """
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,13 +16,13 @@ from pathlib import Path
 BENCHES = Path(__file__).parent
 GOALS = tomllib.loads((BENCHES / "goals.toml").read_text())
 
-# What a case is compared with, where it is not the `bare` of its group.
+# Cases that are compared with another than the `bare` of their group.
 BARE = {"axum_from_fn": "axum_bare"}
 
 
-def bench(name, *options):
-    command = ["cargo", "bench", "--bench", name, "--", *options]
-    return subprocess.run(command, cwd=BENCHES.parent, check=True, stdout=subprocess.PIPE, text=True).stdout
+def cargo(*arguments):
+    command = subprocess.run(["cargo", *arguments], cwd=BENCHES.parent, check=True, stdout=subprocess.PIPE, text=True)
+    return command.stdout
 
 
 def table(head, rows):
@@ -32,48 +34,69 @@ def table(head, rows):
     print()
 
 
-def count_instructions():
-    """Instructions of each `group::case`, for one time."""
-    counts = {}
-    for line in bench("instructions", "--output-format=json").splitlines():
-        case = json.loads(line)
-        times = int(case["details"].lstrip("(").split(",")[0])
-        metrics = case["profiles"][0]["summaries"]["total"]["summary"]["Callgrind"]["Ir"]["metrics"]
-        # `Both` stands where there was an earlier run, its figures last.
-        total = metrics["Left"] if "Left" in metrics else metrics["Both"][0]
-        counts[f"{case['function_name']}::{case['id']}"] = total["Int"] / times
-    return counts
-
-
-def verdict(measured, goal):
-    """What to say of a goal, and whether it is an error."""
-    if measured <= goal["goal"]:
-        return ("met; its ceiling can go" if "ceiling" in goal else "met"), False
-    if measured <= goal.get("ceiling", 0):
-        return f"not met yet, at most {goal['ceiling']}", False
-    return "MISSED", True
-
-
-def instructions():
-    counts = count_instructions()
+def print_cases(figures, unit):
     rows = []
-    for name, count in counts.items():
+    for name, figure in figures.items():
         group, case = name.split("::")
-        bare = counts.get(f"{group}::{BARE.get(case, 'bare')}", count)
-        rows.append([name, f"{count:.0f}", f"{count - bare:+.0f}", f"{count / bare:.2f}"])
-    table(["case", "instructions", "over bare", "ratio"], rows)
+        bare = figures.get(f"{group}::{BARE.get(case, 'bare')}", figure)
+        rows.append([name, f"{figure:,.1f}", f"{figure - bare:+,.1f}", f"{figure / bare:.2f}"])
+    table(["case", unit, "over bare", "ratio"], rows)
 
+
+def print_goals(figures, goals, missing="MISSED"):
+    """Whether one was missed."""
     rows, missed = [], False
-    for goal in GOALS["instructions"]:
-        measured = counts[goal["case"]] - counts[goal["bare"]]
-        says, is_error = verdict(measured, goal)
-        missed |= is_error
-        rows.append([goal["what"], f"{measured:.0f}", f"<= {goal['goal']}", says])
-    table(["instructions over bare", "measured", "goal", "verdict"], rows)
+    for goal in goals:
+        less = figures[goal["less"]] if "less" in goal else 0
+        figure = figures[goal["case"]] - less
+        if "over" in goal:
+            figure /= figures[goal["over"]] - less
+        wanted, sign, met = goal["goal"], "<=", figure <= goal["goal"]
+        if "bytes" in goal:
+            figure = goal["bytes"] / figure
+            sign, met = ">=", figure >= wanted
+        says = "met" if met else missing
+        if met and "ceiling" in goal:
+            says = "met: remove its ceiling"
+        elif not met and figure <= goal.get("ceiling", -1):
+            says = f"not met yet, at most {goal['ceiling']:,}"
+        missed |= says == missing
+        rows.append([goal["what"], f"{figure:,.2f}", f"{sign} {wanted:g}", says])
+    table(["goal", "measured", "wanted", "verdict"], rows)
     return missed
 
 
+def instructions(_):
+    figures = {}
+    for line in cargo("bench", "--bench", "instructions", "--", "--output-format=json").splitlines():
+        case = json.loads(line)
+        times = int(case["details"].lstrip("(").split(",")[0])
+        metrics = case["profiles"][0]["summaries"]["total"]["summary"]["Callgrind"]["Ir"]["metrics"]
+        # `Both` stands where there was an earlier run, whose figure is the second.
+        total = metrics["Left"] if "Left" in metrics else metrics["Both"][0]
+        figures[f"{case['function_name']}::{case['id']}"] = total["Int"] / times
+    print_cases(figures, "instructions")
+    return print_goals(figures, GOALS["instructions"])
+
+
+def times(options):
+    target = json.loads(cargo("metadata", "--no-deps", "--format-version=1"))["target_directory"]
+    results = Path(target, "criterion")
+    shutil.rmtree(results, ignore_errors=True)
+    quick = ["--quick", "--measurement-time=0.5"] if options.quick else []
+    cargo("bench", "--bench", "times", "--", "--noplot", *quick)
+    figures = {}
+    for file in sorted(results.glob("*/*/new/sample.json")):
+        sample = json.loads(file.read_text())
+        each = sorted(time / count for time, count in zip(sample["times"], sample["iters"]))
+        # The fastest tenth: what else runs on the machine only ever adds to a time.
+        figures["::".join(file.parts[-4:-2])] = each[len(each) // 10]
+    print_cases(figures, "ns")
+    print_goals(figures, GOALS["times"], missing="not met")
+
+
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("what", choices=["instructions"])
-missed = {"instructions": instructions}[parser.parse_args().what]()
-sys.exit(missed)
+parser.add_argument("what", choices=["instructions", "times"])
+parser.add_argument("--quick", action="store_true", help="a glance, in less than a minute")
+options = parser.parse_args()
+sys.exit({"instructions": instructions, "times": times}[options.what](options))

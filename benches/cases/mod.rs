@@ -50,6 +50,9 @@ macro_rules! all_cases {
             sse_frames_of_97_bytes 1000 { bare ours sse_stream sse_core eventsource_stream }
             sse_error_null 1000 { bare ours sse_stream sse_core eventsource_stream }
             sse_suspects 1000 { bare ours sse_stream sse_core eventsource_stream }
+            sse_event_of_1_kb 1000 { bare ours sse_stream sse_core eventsource_stream }
+            sse_event_of_2_kb 1000 { bare ours sse_stream sse_core eventsource_stream }
+            sse_streams 10 { bare ours_100 ours_200 }
             error_of_200_bytes 500 { bare ours }
             error_of_2_kb 200 { bare ours }
             error_of_4_kb 200 { bare ours }
