@@ -1,10 +1,12 @@
-//! The state of a model by its name, among 1 to 100,000, and the maps that could hold it.
+//! Whether a model is ready, by its name, among 1 to 100,000: the registry as the gate asks it, and the
+//! maps that could hold the states.
 //!
 //! `busy` is the same while another thread reads on and on, and one writes a thousand times a second.
 
 use super::Work;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
+use http::Request;
 use std::{
     collections::HashMap,
     hint::black_box,
@@ -15,24 +17,39 @@ use std::{
     thread,
     time::Duration,
 };
-use tower_inference::{ModelRegistry, readiness::State};
+use tower_inference::{
+    ModelRegistry, ReadinessProbe, RequestHead, RequestedModel,
+    readiness::{State, UnknownModel, Verdict},
+};
 
 /// Reads and writes the state of a model: 1 is ready.
 trait States: Send + Sync + 'static {
+    /// What asks for a model.
+    type Ask;
+
     fn with(names: impl Iterator<Item = String>) -> Self;
-    fn is_ready(&self, name: &str) -> bool;
+    fn ask(name: String) -> Self::Ask;
+    fn is_ready(&self, ask: &Self::Ask) -> bool;
     fn set_ready(&self, name: &str);
 }
 
 impl States for ModelRegistry {
+    type Ask = Request<()>;
+
     fn with(names: impl Iterator<Item = String>) -> Self {
-        let registry = Self::new();
+        let registry = Self::new().unknown_model(UnknownModel::NotFound);
         names.for_each(|name| registry.set(&name, State::Ready));
         registry
     }
 
-    fn is_ready(&self, name: &str) -> bool {
-        self.state(name).is_some_and(|state| state == State::Ready)
+    fn ask(name: String) -> Request<()> {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(RequestedModel::new(name));
+        request
+    }
+
+    fn is_ready(&self, ask: &Request<()>) -> bool {
+        self.check(RequestHead::of(ask)) == Verdict::Ready
     }
 
     fn set_ready(&self, name: &str) {
@@ -44,11 +61,17 @@ impl States for ModelRegistry {
 type Frozen = HashMap<String, AtomicU8, RandomState>;
 
 impl States for Frozen {
+    type Ask = String;
+
     fn with(names: impl Iterator<Item = String>) -> Self {
         names.map(|name| (name, AtomicU8::new(1))).collect()
     }
 
-    fn is_ready(&self, name: &str) -> bool {
+    fn ask(name: String) -> String {
+        name
+    }
+
+    fn is_ready(&self, name: &String) -> bool {
         self.get(name).is_some_and(|state| state.load(Ordering::Acquire) == 1)
     }
 
@@ -60,11 +83,17 @@ impl States for Frozen {
 type Locked = RwLock<HashMap<String, u8, RandomState>>;
 
 impl States for Locked {
+    type Ask = String;
+
     fn with(names: impl Iterator<Item = String>) -> Self {
         Self::new(names.map(|name| (name, 1)).collect())
     }
 
-    fn is_ready(&self, name: &str) -> bool {
+    fn ask(name: String) -> String {
+        name
+    }
+
+    fn is_ready(&self, name: &String) -> bool {
         self.read().expect("no reader panics").get(name) == Some(&1)
     }
 
@@ -77,11 +106,17 @@ impl States for Locked {
 type Sharded = DashMap<String, u8, RandomState>;
 
 impl States for Sharded {
+    type Ask = String;
+
     fn with(names: impl Iterator<Item = String>) -> Self {
         names.map(|name| (name, 1)).collect()
     }
 
-    fn is_ready(&self, name: &str) -> bool {
+    fn ask(name: String) -> String {
+        name
+    }
+
+    fn is_ready(&self, name: &String) -> bool {
         self.get(name).is_some_and(|state| *state == 1)
     }
 
@@ -100,12 +135,12 @@ fn ask<S: States>(models: usize) -> Work {
 }
 
 fn work<S: States>(states: Arc<S>, models: usize) -> Work {
-    let names: Vec<_> = (0..models.min(1024)).map(|n| name(n * 7919 % models)).collect();
+    let asks: Vec<_> = (0..models.min(1024)).map(|n| S::ask(name(n * 7919 % models))).collect();
     let mut next = 0;
     Box::new(move |times| {
         for _ in 0..times {
-            next = if next + 1 < names.len() { next + 1 } else { 0 };
-            assert!(states.is_ready(black_box(&names[next])), "is known");
+            next = if next + 1 < asks.len() { next + 1 } else { 0 };
+            assert!(states.is_ready(black_box(&asks[next])), "is known");
         }
     })
 }
@@ -116,10 +151,10 @@ fn ask_while_busy<S: States>(models: usize) -> Work {
     let (reader, writer) = (Arc::downgrade(&states), Arc::downgrade(&states));
     let work = work(states, models);
     thread::spawn(move || {
-        let names: Vec<_> = (0..models).map(name).collect();
+        let asks: Vec<_> = (0..models).map(|n| S::ask(name(n))).collect();
         while let Some(states) = reader.upgrade() {
-            for name in names.iter().cycle().take(10_000) {
-                assert!(states.is_ready(black_box(name)), "is known");
+            for ask in asks.iter().cycle().take(10_000) {
+                assert!(states.is_ready(black_box(ask)), "is known");
             }
         }
     });
