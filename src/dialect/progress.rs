@@ -98,6 +98,14 @@ impl Progress {
         }
     }
 
+    /// Takes note of an event like the last one, but for its number and its text.
+    pub(crate) fn see_alike(&mut self, sequence: Option<u64>) {
+        self.events += 1;
+        if let Some(number) = sequence {
+            self.next_sequence = number.saturating_add(1);
+        }
+    }
+
     fn see_choices(&mut self, event: Json<'_>) {
         for choice in event.get("choices").items() {
             let bit = 1 << choice.get("index").number().unwrap_or(0).min(63);

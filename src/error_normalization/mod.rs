@@ -86,6 +86,7 @@ mod service;
 mod service_error;
 mod silence;
 mod stream;
+mod template;
 mod watched;
 
 pub use self::{

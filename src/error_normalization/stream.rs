@@ -8,6 +8,7 @@
 //! The life of a frame: [`push`](Stream::push) it, then take [`next`](Stream::next) until it is
 //! `None`. When the upstream ends, [`end`](Stream::end) says what the tail meant.
 
+use super::template::Template;
 use crate::{
     dialect::{Framing, Operation, Progress},
     framing::{
@@ -24,6 +25,7 @@ use std::borrow::Cow;
 pub(super) struct Stream {
     cutter: Cutter,
     progress: Progress,
+    template: Template,
     /// The frame that is being taken apart.
     frame: Bytes,
     /// An error event of this frame, behind events that leave first.
@@ -47,6 +49,14 @@ impl Cutter {
         match self {
             Self::Sse(blocks) => blocks.next_end(chunk),
             Self::Ndjson(lines) => lines.next_end(chunk),
+        }
+    }
+
+    /// Whether the next byte begins an event.
+    fn is_between(&self) -> bool {
+        match self {
+            Self::Sse(blocks) => blocks.is_between(),
+            Self::Ndjson(lines) => !lines.in_line(),
         }
     }
 
@@ -121,6 +131,7 @@ impl Stream {
                 _ => Cutter::Sse(Blocks::new()),
             },
             progress: Progress::new(operation),
+            template: Template::default(),
             frame: Bytes::new(),
             error: None,
             tail: BytesMut::new(),
@@ -158,9 +169,18 @@ impl Stream {
             return None;
         }
         let mut whole = 0;
-        while let Some(length) = self.cutter.next_end(&self.frame[whole..]) {
-            if let Some(error) =
-                judge(&self.cutter, &mut self.progress, &self.frame[whole..whole + length])
+        while whole < self.frame.len() {
+            let rest = &self.frame[whole..];
+            if self.cutter.is_between() {
+                if let Some(alike) = self.template.find(rest) {
+                    self.progress.see_alike(alike.sequence);
+                    whole += alike.length;
+                    continue;
+                }
+            }
+            let Some(length) = self.cutter.next_end(rest) else { break };
+            let event = &rest[..length];
+            if let Some(error) = judge(&self.cutter, &mut self.progress, &mut self.template, event)
             {
                 self.error = Some(error);
                 let events = self.frame.split_to(whole);
@@ -171,7 +191,7 @@ impl Stream {
         }
         if !self.cutter.in_event() {
             // Empty lines between events, or the LF of a CRLF, belong to nobody.
-            whole = self.frame.len();
+            return Some(Item::Forward(std::mem::take(&mut self.frame)));
         }
         let events = self.frame.split_to(whole);
         let rest = std::mem::take(&mut self.frame);
@@ -203,7 +223,11 @@ impl Stream {
         }
         self.tail.extend_from_slice(&piece);
         let block = self.tail.split().freeze();
-        Some(match judge(&self.cutter, &mut self.progress, &block) {
+        if let Some(alike) = self.template.find(&block).filter(|it| it.length == block.len()) {
+            self.progress.see_alike(alike.sequence);
+            return Some(Item::Forward(block));
+        }
+        Some(match judge(&self.cutter, &mut self.progress, &mut self.template, &block) {
             Some(error) => {
                 self.frame.clear();
                 Item::Error(error)
@@ -241,7 +265,12 @@ impl Stream {
 }
 
 /// The error of an event, if it is one; takes note of it if not.
-fn judge(cutter: &Cutter, progress: &mut Progress, event: &[u8]) -> Option<Bytes> {
+fn judge(
+    cutter: &Cutter,
+    progress: &mut Progress,
+    template: &mut Template,
+    event: &[u8],
+) -> Option<Bytes> {
     let (data, error) = cutter.read(event);
     if error.is_some() {
         return error;
@@ -250,8 +279,13 @@ fn judge(cutter: &Cutter, progress: &mut Progress, event: &[u8]) -> Option<Bytes
         // A proxy's page or sentence inside of a stream, where nothing was said before.
         return (progress.events() == 0).then(|| Bytes::copy_from_slice(event));
     }
-    if !data.is_empty() {
-        progress.see(&data);
+    if data.is_empty() {
+        return None;
+    }
+    progress.see(&data);
+    // Before that, whether a text is empty counts too.
+    if let (Cow::Borrowed(data), true) = (data, progress.is_meaningful()) {
+        template.learn(event, data.as_ptr() as usize - event.as_ptr() as usize);
     }
     None
 }
@@ -281,8 +315,96 @@ mod tests {
     const ERROR: &str = "data: {\"error\":{\"message\":\"boom\"}}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
 
+    /// What may stand in an event: a text, or a number, so that one differs from the next in it alone.
+    const VALUES: [&[&str]; 2] = [
+        &[
+            r#""a""#,
+            r#""b""#,
+            r#""""#,
+            r#""a\"b""#,
+            r#""error""#,
+            r#""stop""#,
+            r#""ERROR""#,
+            r#""message-end""#,
+            r#""message_stop""#,
+            r#""response.completed""#,
+        ],
+        &["0", "1", "17", "1004", "-1.5e3"],
+    ];
+
+    /// Events of one operation, alike but for two values.
+    const SHAPES: &[(Operation, &[&str])] = &[
+        (
+            Operation::Chat,
+            &[
+                r#"{"id":$A,"choices":[{"index":0,"delta":{"content":$B},"finish_reason":null}]}"#,
+                r#"{"choices":[{"index":$A,"delta":{"content":$B},"finish_reason":null}]}"#,
+                r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+                r#"{"object" : $A,"choices":[{"index":0,"delta":{"content":$B}}]}"#,
+                r#"{"choices":[{"index":$A,"delta":{"content":"x"},"finish_reason":$B}]}"#,
+                r#"{"object":$A,"\u0065rror":$B,"message":"m","choices":[{"delta":{"content":"y"}}]}"#,
+            ],
+        ),
+        (
+            Operation::Responses,
+            &[
+                r#"{"type":"response.output_text.delta","sequence_number":$A,"delta":$B}"#,
+                r#"{"sequence_number":3,"type":$A,"delta":"x","obfuscation":$B}"#,
+            ],
+        ),
+        (
+            Operation::GeminiStream,
+            &[
+                r#"{"candidates":[{"content":{"parts":[{"text":$A}]},"finishReason":$B}]}"#,
+                r#"{"candidates":[{"content":{"parts":[{"text":"x"}]}}],"promptFeedback":{"blockReason":$A}}"#,
+            ],
+        ),
+        (
+            Operation::OllamaChat,
+            &[
+                r#"{"created_at":$A,"message":{"content":$B},"done":false}"#,
+                r#"{"message":{"content":"x"},"error":$A,"done":$B}"#,
+            ],
+        ),
+        (
+            Operation::CohereChat,
+            &[
+                r#"{"type":"content-delta","delta":{"message":$A,"finish_reason":$B}}"#,
+                r#"{"type":"message-end","delta":{"error":$A,"finish_reason":$B}}"#,
+            ],
+        ),
+        (
+            Operation::Messages,
+            &[
+                r#"{"type":"content_block_delta","index":$A,"delta":{"text":$B}}"#,
+                r#"{"type":$A,"code":$B,"message":"m"}"#,
+                r#"{"code":$A,"message":$B}"#,
+                r#"{"base_resp":{"status_code":$A,"status_msg":$B}}"#,
+            ],
+        ),
+    ];
+
     fn stream() -> Stream {
         Stream::new(Operation::Chat, 1 << 20)
+    }
+
+    #[test]
+    fn an_event_like_the_last_one_is_not_read_again() {
+        let event = |text: &str, n: u32| {
+            format!(
+                "data: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{n},\"delta\":\"{text}\"}}\n\n"
+            )
+        };
+        let mut stream = Stream::new(Operation::Responses, 1 << 20);
+        for (n, text) in ["a", "b", "c \\\" d", "e"].into_iter().enumerate() {
+            let event = event(text, u32::try_from(n).unwrap());
+            let known = stream.template.find(event.as_bytes()).is_some();
+            assert_eq!(known, n > 1, "what differs is known from the second one");
+            stream.push(event.clone().into());
+            assert_eq!(stream.next(), Some(Item::Forward(event.into())));
+            assert_eq!(stream.progress().seen().next_sequence, n as u64 + 1);
+        }
+        assert_eq!(stream.progress().events(), 4);
     }
 
     /// What comes out for these frames, the forwarded bytes joined, and how it ended.
@@ -452,6 +574,42 @@ mod tests {
             let (out, error, _) = run(&frames);
             prop_assert_eq!(error, None);
             prop_assert_eq!(out, bytes);
+        }
+
+        #[test]
+        fn templates_change_nothing(
+            (operation, shapes) in prop::sample::select(SHAPES),
+            shape in 0..6_usize,
+            (a, b) in (0..2_usize, 0..2_usize),
+            events in prop::collection::vec((0..8_u8, 0..10_usize, 0..10_usize), 1..16),
+            cut in 1..400_usize,
+        ) {
+            let value = |kind: usize, n: usize| VALUES[kind][n % VALUES[kind].len()];
+            let bytes: String = events.iter().map(|(odd, n, m)| {
+                let shape = shapes[(shape + usize::from(*odd == 0)) % shapes.len()];
+                let json = shape.replace("$A", value(a, *n)).replace("$B", value(b, *m));
+                let end = if *odd == 1 { "\r\n\r\n" } else { "\n\n" };
+                if operation == Operation::OllamaChat { json + "\n" } else { format!("data: {json}{end}") }
+            }).collect();
+            let (mut one, mut two) = (Stream::new(operation, 1 << 20), Stream::new(operation, 1 << 20));
+            for frame in bytes.as_bytes().chunks(cut) {
+                one.push(Bytes::copy_from_slice(frame));
+                two.push(Bytes::copy_from_slice(frame));
+                loop {
+                    two.template = Template::default();
+                    let (a, b) = (one.next(), two.next());
+                    prop_assert_eq!(&a, &b, "{}", bytes);
+                    let (a_seen, b_seen) = (one.progress(), two.progress());
+                    prop_assert_eq!(a_seen.events(), b_seen.events());
+                    prop_assert_eq!(a_seen.is_complete(), b_seen.is_complete(), "{}", bytes);
+                    prop_assert_eq!(a_seen.seen().next_sequence, b_seen.seen().next_sequence);
+                    match a {
+                        Some(Item::Forward(_)) => {}
+                        Some(Item::Error(_)) => return Ok(()),
+                        None => break,
+                    }
+                }
+            }
         }
 
         #[test]

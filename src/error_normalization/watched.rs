@@ -51,9 +51,9 @@ pin_project! {
         failure: Option<InferenceError>,
         has_yielded: bool,
         silence: Silence,
-        // The next sign of life to the client, and whether something has left since it was set.
-        #[pin]
-        beat: Option<Sleep>,
+        // The next sign of life to the client, and whether something has left since it was set. Boxed,
+        // since few ask for it.
+        beat: Option<Pin<Box<Sleep>>>,
         has_sent: bool,
         outcome: Option<StreamOutcome>,
         // How long the first meaningful event took.
@@ -277,19 +277,19 @@ where
     /// Ready when the client has heard nothing for as long as the layer allows. Called only while
     /// there is nothing to send.
     fn poll_beat(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
+        let this = self.project();
         let Some(every) = this.exchange.keep_alive().filter(|_| !this.stream.is_mid_event()) else {
             return Poll::Pending;
         };
-        if std::mem::take(this.has_sent) || this.beat.is_none() {
-            let at = later(Instant::now(), every);
-            match this.beat.as_mut().as_pin_mut() {
-                Some(beat) => beat.reset(at),
-                None => this.beat.set(Some(tokio::time::sleep_until(at))),
-            }
+        let has_sent = std::mem::take(this.has_sent);
+        let at = || later(Instant::now(), every);
+        match this.beat {
+            Some(beat) if has_sent => beat.as_mut().reset(at()),
+            Some(_) => {}
+            None => *this.beat = Some(Box::pin(tokio::time::sleep_until(at()))),
         }
-        match this.beat.as_pin_mut() {
-            Some(beat) => beat.poll(cx),
+        match this.beat {
+            Some(beat) => beat.as_mut().poll(cx),
             None => Poll::Pending,
         }
     }
@@ -316,6 +316,10 @@ where
         loop {
             let this = self.as_mut().project();
             if let Some(events) = this.queue.pop_front() {
+                if this.queue.is_empty() {
+                    // Seldom used again: its memory is a tenth of what an idle stream takes.
+                    *this.queue = VecDeque::new();
+                }
                 if events.is_empty() {
                     continue;
                 }

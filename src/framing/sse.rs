@@ -82,6 +82,12 @@ impl Blocks {
         None
     }
 
+    /// Whether the next byte begins a line, and a block with it.
+    #[must_use]
+    pub(crate) fn is_between(&self) -> bool {
+        !self.in_block && !self.after_cr
+    }
+
     /// Whether bytes of an unfinished block have been scanned.
     #[must_use]
     pub fn in_block(&self) -> bool {
