@@ -10,7 +10,7 @@
 //!    addresses, a private top-level name. A key that its owner has masked (`sk-ab****89`) stays.
 //! 2. A path of an API is no path of a file, a version is no address, a public link is no secret.
 //! 3. What is escaped, as in JSON or in a URL, is looked at as it is and as what it stands for.
-//! 4. Every byte is looked at a bounded number of times.
+//! 4. Every byte is looked at a bounded number of times; where no secret can begin, once.
 //!
 //! # Example: a key and a host
 //!
@@ -26,6 +26,7 @@ mod account;
 mod file;
 mod host;
 mod key;
+mod suspects;
 mod trace;
 mod unescaped;
 
@@ -34,6 +35,7 @@ use self::{
     file::{file_len, share_len},
     host::{internal_len, is_local_url, named_host, private_ipv6},
     key::{key_len, named_secret, scheme_secret, value},
+    suspects::{Suspects, opens},
     trace::{frames_len, pem_len, trace_len},
     unescaped::{Unescaped, ends_with_escape, escape_len},
 };
@@ -79,10 +81,16 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 
 /// Where the secrets are, in order.
 fn secrets(text: &str) -> Vec<Range<usize>> {
+    let mut suspects = Suspects::of(text);
+    secrets_at(text, |at| suspects.next(at))
+}
+
+/// The same, if `next` leaves out no place from its argument on where something begins.
+fn secrets_at(text: &str, mut next: impl FnMut(usize) -> Option<usize>) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        at = match look(text, at) {
+    let mut from = 0;
+    while let Some(at) = next(from) {
+        from = match look(text, at) {
             Found::Secret(start, end) => {
                 spans.push(start..end);
                 end.max(at + 1)
@@ -101,19 +109,15 @@ enum Found {
 
 /// What begins at `at`, which is a boundary of characters.
 fn look(text: &str, at: usize) -> Found {
-    let bytes = text.as_bytes();
     let rest = &text[at..];
     if let Some(len) = share_len(rest) {
         return Found::Secret(at, at + len);
     }
-    let escape = escape_len(&bytes[at..]);
+    let escape = escape_len(rest.as_bytes());
     if escape > 0 {
         return Found::Nothing(at + escape);
     }
-    let before = at.checked_sub(1).map(|before| bytes[before]);
-    let inside = |byte: u8| byte.is_ascii() && is_path(byte);
-    let opens = !before.is_some_and(inside) || ends_with_escape(&bytes[..at]);
-    if opens {
+    if opens(text, at) {
         if let Some(len) =
             private_ipv6(rest).or_else(|| file_len(rest)).or_else(|| frames_len(rest))
         {
@@ -146,11 +150,11 @@ fn look(text: &str, at: usize) -> Found {
 
 /// Letters, digits and what keeps a name, a host or a key together. Chinese has no blanks between
 /// words, so that a key may follow a letter that is not ASCII.
-fn is_word(byte: u8) -> bool {
+const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
-fn is_path(byte: u8) -> bool {
+const fn is_path(byte: u8) -> bool {
     is_word(byte) || matches!(byte, b'/' | b'@' | b'+' | b'~' | b'$') || byte >= 0x80
 }
 
@@ -327,12 +331,115 @@ mod tests {
             "Traceback (most recent call last)",
             "Traceback (most recent call last), in XError: ",
             "http://",
+            "模型",
         ];
         for piece in pieces.into_iter().chain(more) {
             let start = tokio::time::Instant::now();
             let _ = redact(&piece.repeat((1 << 17) / piece.len()));
             assert!(start.elapsed().as_secs() < 3, "{piece}");
         }
+    }
+
+    /// Pieces of secrets, and of what looks like one, in any order.
+    fn texts() -> impl Strategy<Value = String> {
+        let pieces = [
+            "sk-",
+            "sk-proj-",
+            "AKIA",
+            "SK",
+            "ABSK",
+            "fc-",
+            "xoxb-",
+            "eyJ",
+            "hvs.",
+            "1234567890",
+            "abcDEF0123456789",
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef",
+            ":AA",
+            "Bearer ",
+            "basic",
+            "account",
+            "tenant_id",
+            "Project ",
+            "SUBSCRIPTION_NUMBER",
+            "organizations/",
+            "arn",
+            ":aws:a:b:c:123456789012:d",
+            "password",
+            "api_key",
+            "key",
+            "host=",
+            "localhost",
+            ":80",
+            "10.0.0.5",
+            ".internal",
+            ".svc",
+            "db",
+            "http",
+            "file",
+            "://",
+            "user:pw@",
+            "fe80",
+            "::1",
+            "[",
+            "]",
+            "/",
+            "/etc/",
+            "~/",
+            "./",
+            "../",
+            "C:\\",
+            "D:/",
+            "\\\\",
+            "\\",
+            "server\\share",
+            "main.py",
+            ".rs",
+            ":10",
+            ":5",
+            ":in `run'",
+            "#0 ",
+            "/x",
+            "0x1",
+            "-----BEGIN ",
+            "PRIVATE KEY-----",
+            "-----END ",
+            "-----",
+            "Traceback (most recent call last)",
+            "stack backtrace:",
+            "goroutine 1 [",
+            "at ",
+            "a.b.C(",
+            "x.js:1)",
+            "(native)",
+            "\\n",
+            "\\u0022",
+            "%3D",
+            "%",
+            "é",
+            "模型",
+            "@",
+            "+",
+            "$",
+            "=",
+            ":",
+            "\"",
+            "'",
+            " ",
+            " ",
+            ", ",
+            ".",
+            "(",
+            "\n",
+            "a",
+            "word",
+        ];
+        let piece = prop_oneof![
+            8 => prop::sample::select(pieces.to_vec()).prop_map(str::to_owned),
+            1 => "[a-zA-Z0-9_-]{1,40}",
+            1 => "[ -~é]{1,3}",
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
     }
 
     proptest! {
@@ -342,6 +449,12 @@ mod tests {
             let key = "sk-proj-abcDEF0123456789abcDEF";
             let text = format!("{before}{key}{after}");
             prop_assert!(!redact(&text).contains(key), "{}", redact(&text));
+        }
+
+        #[test]
+        fn nothing_is_missed_where_nothing_is_suspected(text in texts()) {
+            let everywhere = |at| Some(at).filter(|at| *at < text.len());
+            prop_assert_eq!(secrets(&text), secrets_at(&text, everywhere), "{}", text);
         }
 
         #[test]

@@ -3,7 +3,7 @@
 use super::run;
 
 /// What an id may follow in a sentence.
-const OWNERS: &[&str] =
+pub(super) const OWNERS: &[&str] =
     &["account", "organization", "project", "subscription", "tenant", "workspace"];
 
 /// What a name of a resource may follow in a path.
@@ -21,6 +21,12 @@ pub(super) fn account(word: &str, after: &str) -> Option<(usize, usize)> {
         let name = after.strip_prefix('/')?;
         let len = run(name, |b| b.is_ascii_alphanumeric() || b == b'-');
         return (len >= 4).then_some((word.len() + 1, len));
+    }
+    let owned = |owner: &&str| {
+        word.get(..owner.len()).is_some_and(|start| start.eq_ignore_ascii_case(owner))
+    };
+    if !OWNERS.iter().any(owned) {
+        return None;
     }
     let owner = word.to_ascii_lowercase();
     let owner = owner.trim_end_matches("_number").trim_end_matches("_id");

@@ -71,6 +71,26 @@ const PREFIXES: &[(&str, usize)] = &[
     ("ya29.", 20),
 ];
 
+/// The length of the shortest key.
+pub(super) const SHORTEST: usize = {
+    let mut shortest = usize::MAX;
+    let mut n = 0;
+    while n < PREFIXES.len() {
+        let (prefix, least) = PREFIXES[n];
+        if prefix.len() + least < shortest {
+            shortest = prefix.len() + least;
+        }
+        n += 1;
+    }
+    shortest
+};
+
+/// The longest word without digits that is no key.
+pub(super) const LONGEST_WORD: usize = 31;
+
+/// The longest name of a secret.
+const LONGEST_NAME: usize = 60;
+
 /// Ends of names whose values are secrets, without case and punctuation.
 const SECRET_NAMES: &[&str] = &[
     "accesskey",
@@ -113,13 +133,16 @@ pub(super) fn key_len(word: &str, after: &str) -> Option<usize> {
     if let Some(tail) = bot.filter(|tail| *tail >= 30) {
         return Some(word.len() + 3 + tail);
     }
+    if word.len() < SHORTEST {
+        return None;
+    }
     if is_nameless(word) {
         return Some(word.len());
     }
     let (prefix, least) = PREFIXES.iter().find(|(prefix, _)| word.starts_with(prefix))?;
     let tail = &word[prefix.len()..];
     let enough = run(tail, is_key) >= *least;
-    let random = tail.len() >= 32 || tail.bytes().any(|b| b.is_ascii_digit());
+    let random = tail.len() > LONGEST_WORD || tail.bytes().any(|b| b.is_ascii_digit());
     // Base64 has three more characters.
     let more = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
     let more = if *prefix == "ABSK" { run(after, more) } else { 0 };
@@ -134,7 +157,7 @@ fn is_key(byte: u8) -> bool {
 /// Digests and ids of requests are hexadecimal, or shorter.
 fn is_nameless(word: &str) -> bool {
     let count = |kind: fn(&u8) -> bool| word.bytes().filter(kind).count();
-    word.len() >= 32
+    word.len() > LONGEST_WORD
         && word.bytes().all(|b| b.is_ascii_alphanumeric())
         && count(u8::is_ascii_digit) >= 2
         && count(u8::is_ascii_uppercase) >= 2
@@ -143,19 +166,26 @@ fn is_nameless(word: &str) -> bool {
 
 /// `key=value` and `"password": "value"`: what to skip after the name, and the length of the value.
 pub(super) fn named_secret(word: &str, after: &str) -> Option<(usize, usize)> {
-    if word.len() > 60 || !after.starts_with(['=', ':', '"', '\'']) {
+    let names = matches!(after.as_bytes(), [b'=' | b':' | b'"' | b'\'', ..]);
+    if word.len() > LONGEST_NAME || !names {
         return None;
     }
-    let plain = |c: &char| c.is_ascii_alphanumeric();
-    let name: String = word.chars().filter(plain).map(|c| c.to_ascii_lowercase()).collect();
-    let known = SECRET_NAMES.iter().any(|ending| name.ends_with(ending));
-    if !known && !SHORT_NAMES.contains(&name.as_str()) {
+    let mut name = [0; LONGEST_NAME];
+    let letters = word.bytes().filter(u8::is_ascii_alphanumeric);
+    let len = letters.zip(&mut name).map(|(b, place)| *place = b.to_ascii_lowercase()).count();
+    let name = &name[..len];
+    let ends_with = |ending: &&str| {
+        // Most names are told apart by their last letter.
+        name.last() == ending.as_bytes().last() && name.ends_with(ending.as_bytes())
+    };
+    let is_short = |short: &&str| name == short.as_bytes();
+    if !SECRET_NAMES.iter().any(ends_with) && !SHORT_NAMES.iter().any(is_short) {
         return None;
     }
     let skipped = run(after, |b| matches!(b, b'"' | b'\'' | b':' | b' ' | b'=')).min(5);
     let value = Some(value(&after[skipped..])).filter(|value| !value.contains("**"))?;
     // A password may be any word, but not after a colon: "password: must be longer".
-    let password = ["password", "passwd", "pwd"].iter().any(|ending| name.ends_with(ending));
+    let password = ["password", "passwd", "pwd"].iter().any(ends_with);
     let secret = if password && after.starts_with('=') {
         value.len() >= 6
     } else {

@@ -34,7 +34,7 @@ impl Unescaped {
 }
 
 fn undo(text: &str) -> Option<(String, Vec<usize>)> {
-    text.find(['\\', '%'])?;
+    memchr::memchr2(b'\\', b'%', text.as_bytes())?;
     let mut out = String::with_capacity(text.len());
     let mut starts = Vec::with_capacity(text.len() + 1);
     let mut at = 0;
