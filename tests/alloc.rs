@@ -284,3 +284,119 @@ async fn an_idle_stream_costs_the_same_few_bytes_however_many_there_are() {
     assert_eq!(some, more);
     compare("bytes of an idle stream, over its body's", some, 200, Some(808));
 }
+
+/// A text over and over, in pieces of one length, so many bytes in all; now and then it must be
+/// waited for. Allocates nothing.
+struct Flood {
+    text: &'static [u8],
+    piece: usize,
+    at: usize,
+    left: usize,
+    polls: usize,
+}
+
+impl http_body::Body for Flood {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        self.polls += 1;
+        if self.polls % 64 == 0 {
+            return std::task::Poll::Pending;
+        }
+        let start = self.at % self.text.len();
+        let end = (start + self.piece.min(self.left)).min(self.text.len());
+        self.at += end - start;
+        self.left -= end - start;
+        let piece = Bytes::from_static(&self.text[start..end]);
+        std::task::Poll::Ready((!piece.is_empty()).then(|| Ok(http_body::Frame::data(piece))))
+    }
+}
+
+/// What a watched stream costs to its end.
+#[derive(Debug, Default)]
+struct Cost {
+    /// The most that was allocated between two polls.
+    held: i64,
+    /// How often, and how much in all.
+    count: u64,
+    bytes: u64,
+}
+
+fn watch(text: &'static [u8], piece: usize, bytes: usize, max_event: usize) -> Cost {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _timers = runtime.enter();
+    let mut flood = Some(Flood { text, piece, at: 0, left: bytes, polls: 0 });
+    let inner = service_fn(move |_: Request<()>| {
+        let answer = Response::builder().header("content-type", "text/event-stream");
+        ready(Ok::<_, Infallible>(answer.body(flood.take().unwrap()).unwrap()))
+    });
+    let layer = ErrorNormalizationLayer::new()
+        .max_event(max_event)
+        .promote_within(std::time::Duration::ZERO);
+    let service = ServiceBuilder::new().layer(layer).service(inner);
+    let request = Request::post("/v1/chat/completions").body(()).unwrap();
+    let mut body = None;
+    let (mut cost, mut now) = (Cost::default(), 0);
+    let mut add = |info: AllocationInfo| {
+        now += info.bytes_current;
+        cost.held = cost.held.max(now);
+        cost.count += info.count_total;
+        cost.bytes += info.bytes_total;
+    };
+    add(measure(|| {
+        let answer = service.oneshot(request).now_or_never().unwrap().unwrap();
+        body = Some(Box::pin(answer.into_body()));
+    }));
+    let mut body = body.unwrap();
+    let mut is_open = true;
+    while is_open {
+        add(measure(|| {
+            let frame = http_body_util::BodyExt::frame(&mut body.as_mut()).now_or_never();
+            is_open = frame.is_none_or(|frame| frame.is_some_and(|frame| frame.is_ok()));
+        }));
+    }
+    cost
+}
+
+// S8
+#[test]
+fn no_stream_makes_its_watcher_hold_more_than_an_event_may_have() {
+    const MAX_EVENT: usize = 100_000;
+    const LINE: &[u8] = &[b'x'; 64 << 10];
+    let mut held = 0;
+    let slow = if cfg!(debug_assertions) { 200_000 } else { 10 << 20 };
+    for (what, text) in [
+        ("a line without an end", LINE),
+        ("comments", b": keep-alive\n\n"),
+        ("comments without an empty line", b": keep-alive\n"),
+        ("empty lines", b"\n"),
+        ("lines of data without an end", b"data: x\n"),
+        ("empty events", b"data:\n\n"),
+    ] {
+        for (piece, bytes) in [(1, slow), (13, 10 * slow), (16 << 10, 10 << 20)] {
+            let cost = watch(text, piece, bytes, MAX_EVENT);
+            let limit = i64::try_from(MAX_EVENT + (16 << 10)).unwrap();
+            held = held.max(cost.held);
+            assert!(cost.held <= limit, "{what} in pieces of {piece}: {cost:?}");
+        }
+    }
+    eprintln!("at most {held} bytes were held");
+    assert!(held >= 100_000, "{held} bytes: a long event is held back");
+}
+
+// S8
+#[test]
+fn an_event_in_single_bytes_is_copied_a_constant_number_of_times() {
+    const LINE: &[u8] = &[b'x'; 1 << 20];
+    let largest = if cfg!(debug_assertions) { 1 << 20 } else { 64 << 20 };
+    for bytes in [largest / 4, largest / 2, largest] {
+        let cost = watch(LINE, 1, bytes, 128 << 20);
+        eprintln!("{bytes} bytes: {cost:?}");
+        assert!(cost.count <= 64, "{bytes} bytes: {cost:?}");
+        assert!(cost.bytes <= 4 * bytes as u64 + 4096, "{bytes} bytes: {cost:?}");
+    }
+}

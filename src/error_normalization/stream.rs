@@ -17,8 +17,11 @@ use crate::{
     },
     provider,
 };
-use bytes::{Buf, Bytes, BytesMut};
-use std::borrow::Cow;
+use bytes::{Buf, Bytes};
+use std::{borrow::Cow, mem};
+
+/// Room for the first half of an event, in bytes.
+const MIN_ROOM: usize = 512;
 
 /// A stream under watch.
 #[derive(Debug)]
@@ -30,11 +33,13 @@ pub(super) struct Stream {
     frame: Bytes,
     /// An error event of this frame, behind events that leave first.
     error: Option<Bytes>,
-    /// The unfinished event.
-    tail: BytesMut,
+    /// The unfinished event. Never more than `max_event`, its capacity included.
+    tail: Vec<u8>,
     max_event: usize,
     /// The event that is under way is larger than `max_event`, and passes as it comes.
     oversized: bool,
+    /// The frame has been taken apart, and only waits behind what was held of the same event.
+    behind: bool,
 }
 
 /// Finds the ends of events.
@@ -134,9 +139,10 @@ impl Stream {
             template: Template::default(),
             frame: Bytes::new(),
             error: None,
-            tail: BytesMut::new(),
+            tail: Vec::new(),
             max_event,
             oversized: false,
+            behind: false,
         }
     }
 
@@ -159,6 +165,9 @@ impl Stream {
     pub(super) fn next(&mut self) -> Option<Item> {
         if let Some(error) = self.error.take() {
             return Some(Item::Error(error));
+        }
+        if mem::take(&mut self.behind) {
+            return Some(Item::Forward(mem::take(&mut self.frame)));
         }
         if self.oversized || !self.tail.is_empty() {
             if let Some(item) = self.finish_tail() {
@@ -191,20 +200,15 @@ impl Stream {
         }
         if !self.cutter.in_event() {
             // Empty lines between events, or the LF of a CRLF, belong to nobody.
-            return Some(Item::Forward(std::mem::take(&mut self.frame)));
+            return Some(Item::Forward(mem::take(&mut self.frame)));
+        }
+        if self.frame.len() - whole > self.max_event {
+            self.oversized = true;
+            whole = self.frame.len();
         }
         let events = self.frame.split_to(whole);
-        let rest = std::mem::take(&mut self.frame);
+        let rest = mem::take(&mut self.frame);
         self.hold(&rest);
-        if self.oversized {
-            // The event that has just outgrown the limit: let go of what was held.
-            let held = self.tail.split().freeze();
-            return Some(Item::Forward(if events.is_empty() {
-                held
-            } else {
-                join(&events, &held)
-            }));
-        }
         (!events.is_empty()).then_some(Item::Forward(events))
     }
 
@@ -218,11 +222,17 @@ impl Stream {
             return (!piece.is_empty()).then_some(Item::Forward(piece));
         }
         if length.is_none() {
-            self.hold(&piece);
-            return self.oversized.then(|| Item::Forward(self.tail.split().freeze()));
+            self.oversized = self.tail.len() + piece.len() > self.max_event;
+            if !self.oversized {
+                self.hold(&piece);
+                return None;
+            }
+            self.frame = piece;
+            self.behind = true;
+            return Some(Item::Forward(self.take_tail()));
         }
-        self.tail.extend_from_slice(&piece);
-        let block = self.tail.split().freeze();
+        self.hold(&piece);
+        let block = self.take_tail();
         if let Some(alike) = self.template.find(&block).filter(|it| it.length == block.len()) {
             self.progress.see_alike(alike.sequence);
             return Some(Item::Forward(block));
@@ -236,9 +246,19 @@ impl Stream {
         })
     }
 
+    /// Holds back what is no whole event yet. Room is doubled, as a `Vec` does it, but made for no
+    /// more than an event may have.
     fn hold(&mut self, rest: &[u8]) {
+        let length = self.tail.len() + rest.len();
+        if length > self.tail.capacity() {
+            let room = (2 * length).max(MIN_ROOM).min(self.max_event).max(length);
+            self.tail.reserve_exact(room - self.tail.len());
+        }
         self.tail.extend_from_slice(rest);
-        self.oversized |= self.tail.len() > self.max_event;
+    }
+
+    fn take_tail(&mut self) -> Bytes {
+        mem::take(&mut self.tail).into()
     }
 
     /// The upstream ended cleanly: the tail is read as an event first. It is completed with its
@@ -246,7 +266,7 @@ impl Stream {
     pub(super) fn end(&mut self) -> End {
         let mut last = Bytes::new();
         if !self.oversized && !self.tail.is_empty() {
-            let block = self.tail.split().freeze();
+            let block = self.take_tail();
             let (data, error) = self.cutter.read(&block);
             if let Some(error) = error {
                 return End::Error(error);
