@@ -115,6 +115,7 @@ where
             (Goal::Error, _) => Decision::Replace,
             (Goal::Whole | Goal::Prefix, Some(cause)) => Decision::Broken(cause),
             _ if whole_is_error(&self.text()) => Decision::Replace,
+            _ if is_cut_off(&self.text()) => Decision::Broken("it ends inside of its JSON".into()),
             _ => Decision::Release,
         }
     }
@@ -194,6 +195,13 @@ fn whole_is_error(text: &[u8]) -> bool {
     }
 }
 
+/// Whether a whole body that should be JSON is only the beginning of an object. One look at its end
+/// finds all but those that happen to end in a brace: their clients fail to parse them.
+fn is_cut_off(text: &[u8]) -> bool {
+    let json = Json::of(text);
+    json.is_object() && json.raw().last() != Some(&b'}')
+}
+
 /// What the beginning of a body that should be JSON says.
 fn prefix_says(text: &[u8]) -> Said {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
@@ -240,6 +248,16 @@ mod tests {
         }
         for text in ["{}", "[]", "{\"error\":null,\"id\":1}", "\"text\"", "{\"id\":\"error\"}"] {
             assert!(!whole_is_error(text.as_bytes()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_ends_inside_of_its_object_is_cut_off() {
+        for text in ["{", "{\"id\":\"x", "{\"id\":{\"a\":1},"] {
+            assert!(is_cut_off(text.as_bytes()), "{text:?}");
+        }
+        for text in ["{}", " {\"id\":1} \n", "{\"id\":1}garbage", "[", "\"text", "text", ""] {
+            assert!(!is_cut_off(text.as_bytes()), "{text:?}");
         }
     }
 
