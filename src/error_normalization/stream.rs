@@ -97,6 +97,13 @@ impl Cutter {
         }
     }
 
+    /// Whether an unterminated event ends in its data: a name that is cut off is another name.
+    fn ends_in_data(&self, event: &[u8]) -> bool {
+        let mut lines = event.rsplit(|byte| matches!(byte, b'\n' | b'\r'));
+        let last = lines.next().unwrap_or_default();
+        matches!(self, Self::Ndjson(_)) || last.is_empty() || last.starts_with(b"data:")
+    }
+
     /// Whether an event without data is no event of such a stream at all.
     fn is_strange(&self, event: &[u8], data: &[u8]) -> bool {
         match self {
@@ -271,7 +278,7 @@ impl Stream {
             if let Some(error) = error {
                 return End::Error(error);
             }
-            if is_whole(&data) {
+            if is_whole(&data) && self.cutter.ends_in_data(&block) {
                 self.progress.see(&data);
                 last = join(block.trim_ascii_end(), self.cutter.terminator());
             }
@@ -510,6 +517,11 @@ mod tests {
         assert_eq!(end(TEXT.trim_end()), End::Truncated(Bytes::from_static(TEXT.as_bytes())));
         assert_eq!(end("data: {\"choices\":[{\"fin"), End::Truncated(Bytes::new()));
         assert!(matches!(end(ERROR.trim_end()), End::Error(_)));
+        let stop = STOP.trim_end();
+        assert_eq!(end(&format!("{stop}\nevent: mess")), End::Truncated(Bytes::new()));
+        let named = format!("{stop}\nevent: message\n\n");
+        assert_eq!(end(named.trim_end_matches('\n')), End::Truncated(Bytes::new()));
+        assert_eq!(end(named.strip_suffix('\n').unwrap()), completed(&named));
     }
 
     // S8
