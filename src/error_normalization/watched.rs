@@ -34,6 +34,10 @@ const MAX_PREAMBLE: usize = 64 << 10;
 /// A sign of life. One line end: with an empty line some clients dispatch an event of their own.
 const COMMENT: &[u8] = b": keep-alive\n";
 
+/// How long a body waits before it fails. A server drops what it has not written by then, the head
+/// included, and over HTTP/2 it writes in a task of its own (hyper 1.12).
+const WRITE_FIRST: Duration = Duration::from_millis(100);
+
 pin_project! {
     pub(super) struct Watched<B> {
         #[pin]
@@ -47,9 +51,9 @@ pin_project! {
         // How many bytes of it are preamble: counted, since frames may be as small as a byte.
         preamble: usize,
         trailers: Option<HeaderMap>,
-        // What the body fails with once everything is sent.
+        // What the body fails with once everything is sent, and whether it waits for that.
         failure: Option<InferenceError>,
-        has_yielded: bool,
+        is_failing: bool,
         silence: Silence,
         // The next sign of life to the client, and whether something has left since it was set. Boxed,
         // since few ask for it.
@@ -105,7 +109,7 @@ where
             preamble: 0,
             trailers: None,
             failure: None,
-            has_yielded: false,
+            is_failing: false,
             silence: Silence::default(),
             beat: None,
             has_sent: true,
@@ -314,7 +318,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
-            let this = self.as_mut().project();
+            let mut this = self.as_mut().project();
             if let Some(events) = this.queue.pop_front() {
                 if this.queue.is_empty() {
                     // Seldom used again: its memory is a tenth of what an idle stream takes.
@@ -327,14 +331,14 @@ where
                 return Poll::Ready(Some(Ok(Frame::data(events))));
             }
             if this.outcome.is_some() {
-                if this.failure.is_some() && !std::mem::replace(this.has_yielded, true) {
-                    // A server drops what it has not written when a body fails (hyper 1.12): let it
-                    // write first.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                if let Some(error) = this.failure.take() {
-                    return Poll::Ready(Some(Err(error.into())));
+                if this.failure.is_some() {
+                    if !std::mem::replace(this.is_failing, true) {
+                        this.sleep.set(Some(tokio::time::sleep(WRITE_FIRST)));
+                    }
+                    if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+                        ready!(sleep.poll(cx));
+                    }
+                    return Poll::Ready(this.failure.take().map(|error| Err(error.into())));
                 }
                 return Poll::Ready(this.trailers.take().map(|it| Ok(Frame::trailers(it))));
             }

@@ -99,7 +99,7 @@ const CHAT: &str = "/v1/chat/completions";
 const AT_ONCE: usize = 16;
 
 // S1 S2 S3 S4 H1
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_cut_at_any_byte_of_the_wire_is_an_error_to_its_client() {
     for version in VERSIONS {
         let gateway = Gateway::start(version, ErrorNormalizationLayer::new()).await;
@@ -146,7 +146,7 @@ async fn a_stream_cut_at_any_byte_of_the_wire_is_an_error_to_its_client() {
 }
 
 // S1 S2 S4
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_fault_in_place_of_a_streams_end_is_an_error_to_its_client() {
     let layer = ErrorNormalizationLayer::new()
         .first_event_timeout(Duration::from_millis(300))
@@ -199,7 +199,7 @@ async fn every_fault_in_place_of_a_streams_end_is_an_error_to_its_client() {
 }
 
 // H1 H12
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_stream_in_single_bytes_is_the_same_unless_its_length_is_a_lie() {
     for version in VERSIONS {
         let gateway = Gateway::start(version, ErrorNormalizationLayer::new()).await;
@@ -227,7 +227,7 @@ async fn a_healthy_stream_in_single_bytes_is_the_same_unless_its_length_is_a_lie
 }
 
 // H1
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_whole_answer_that_breaks_is_an_error_or_no_json() {
     let small = r#"{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
     let large = small.replace("Hi", &"é".repeat(50_000));
