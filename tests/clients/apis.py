@@ -2,27 +2,17 @@
 
 import json
 
+from refusals import RATE_LIMITED
+
 WORDS = ["one ", "two ", "three ", "four ", "five"]
 DELIVERED = "".join(WORDS[:3])
 TEXT = "".join(WORDS)
 REQUEST_ID = "req_from_upstream"
 
-RATE_LIMIT = "Rate limit reached for requests."
+RATE_LIMIT = RATE_LIMITED.message
 OVERLOADED = "The engine is overloaded, please try again."
 RUNNER = "an error was encountered while running the model: unexpected EOF"
 GENERATION = "The generation failed."
-SENTENCES = {
-    401: "Incorrect API key provided.",
-    404: "The model does not exist or you do not have access to it.",
-    429: RATE_LIMIT,
-}
-OPENAI_ERRORS = {
-    401: ("invalid_request_error", "invalid_api_key"),
-    404: ("invalid_request_error", "model_not_found"),
-    429: ("rate_limit_error", "rate_limit_exceeded"),
-}
-GOOGLE_STATUSES = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
-ANTHROPIC_ERRORS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 HTML = b"<html><head><title>500 Internal Server Error</title></head><body><h1>nginx</h1></body></html>"
 
 
@@ -50,7 +40,11 @@ class Api:
 
     def in_success(self):
         """The body of a 200 that is an error."""
-        return self.error(429)
+        return self.error(RATE_LIMITED)
+
+    def waits(self, refusal):
+        """The headers that say when to try again."""
+        return {"retry_after": refusal.wait} if refusal.wait else {}
 
 
 class Chat(Api):
@@ -69,12 +63,12 @@ class Chat(Api):
         choice = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
         return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice]}
 
-    def error(self, status):
-        kind, code = OPENAI_ERRORS[status]
-        return {"error": {"message": SENTENCES[status], "type": kind, "param": None, "code": code}}
+    def error(self, refusal):
+        kind, code = refusal.openai
+        return {"error": {"message": refusal.message, "type": kind, "param": None, "code": code}}
 
     def in_band(self):
-        return event(self.error(429))
+        return event(self.error(RATE_LIMITED))
 
     def foreign(self):
         """What an older vLLM sends: the SDK takes it for a chunk."""
@@ -171,8 +165,8 @@ class Messages(Api):
     def whole(self, model):
         return self._message(model, [{"type": "text", "text": TEXT}], "end_turn")
 
-    def error(self, status):
-        error = {"type": ANTHROPIC_ERRORS[status], "message": SENTENCES[status]}
+    def error(self, refusal):
+        error = {"type": refusal.anthropic, "message": refusal.message}
         return {"type": "error", "error": error, "request_id": REQUEST_ID}
 
     def in_band(self):
@@ -198,11 +192,17 @@ class Gemini(Api):
     def whole(self, model):
         return self._chunk(model, [TEXT], finishReason="STOP")
 
-    def error(self, status):
-        return {"error": {"code": status, "message": SENTENCES[status], "status": GOOGLE_STATUSES[status]}}
+    def error(self, refusal):
+        retry = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{refusal.wait}s"}
+        details = {"details": [retry]} if refusal.wait else {}
+        return {"error": {"code": refusal.status, "message": refusal.message, "status": refusal.google, **details}}
+
+    def waits(self, refusal):
+        """Google says it in the body."""
+        return {}
 
     def in_band(self):
-        return event(self.error(429))
+        return event(self.error(RATE_LIMITED))
 
     def foreign(self):
         """The code of another API: a TypeError inside of the SDK."""
@@ -227,8 +227,8 @@ class Ollama(Api):
     def whole(self, model):
         return self._object(model, TEXT, done=True, done_reason="stop")
 
-    def error(self, status):
-        return {"error": SENTENCES[status]}
+    def error(self, refusal):
+        return {"error": refusal.message}
 
     def in_success(self):
         return {"error": RUNNER}
@@ -266,8 +266,8 @@ class Cohere(Api):
         message = {"role": "assistant", "content": [{"type": "text", "text": TEXT}]}
         return {"id": "c1", "finish_reason": "COMPLETE", "message": message}
 
-    def error(self, status):
-        return {"id": "c1", "message": SENTENCES[status]}
+    def error(self, refusal):
+        return {"id": "c1", "message": refusal.message}
 
     def in_success(self):
         return {"id": "c1", "finish_reason": "ERROR", "message": {"role": "assistant", "content": []}}

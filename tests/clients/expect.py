@@ -1,10 +1,13 @@
 """What a client must see of each fault, by the rules of the error contract."""
 
+import itertools
 import json
 from dataclasses import dataclass
 
-from apis import APIS, DELIVERED, SENTENCES, TEXT, delivered
-from raised import members_differ, message_differs, object_differs, raised_differs
+import contract
+import refusals
+from apis import APIS, DELIVERED, TEXT, delivered
+from raised import is_not, members_differ, message_differs, object_differs, raised_differs
 
 
 @dataclass(frozen=True)
@@ -18,16 +21,31 @@ class Failure:
     retry_after: int | None = None
     upstream_headers: bool = False
     worth_retrying: bool = True
+    # The provider's own code, which OpenAI's dialect keeps.
+    own_code: str | None = None
+
+    @property
+    def shown(self):
+        return contract.CATEGORIES[self.category]
 
     @property
     def retryable(self):
-        return self.worth_retrying and self.category not in ("authentication", "model_not_found")
+        return self.worth_retrying and self.shown.retryable
+
+    def requests(self, surface):
+        """How many requests an SDK sends that may try twice more."""
+        status = self.status or 200
+        by_status = status in (408, 409, 429) or status >= 500
+        again = {"as told": self.retryable, "by status": by_status, "never": False}[surface.retries]
+        return 3 if again else 1
 
 
-def refusal(status, category):
+def refused(refusal):
     """The provider answered with this status itself."""
-    wait = 2 if status == 429 else None
-    return Failure(status, category, "upstream", SENTENCES[status], wait, upstream_headers=True)
+    status = contract.CATEGORIES[refusal.category].status_for(refusal.status)
+    return Failure(
+        status, refusal.category, "upstream", refusal.message, refusal.wait, upstream_headers=True, own_code=refusal.openai[1]
+    )
 
 
 def in_band(api, early):
@@ -42,11 +60,9 @@ def in_success(api):
 
 
 BROKEN = Failure(None, "upstream_error", "stream")
-ANY = {
+REFUSED = {refusal.name: refused(refusal) for refusal in refusals.ALL}
+ANY = REFUSED | {
     "ok": None,
-    "401": refusal(401, "authentication"),
-    "404": refusal(404, "model_not_found"),
-    "429": refusal(429, "rate_limited"),
     "429_once": None,
     "500_html": Failure(500, "upstream_error", "upstream", "Internal Server Error", upstream_headers=True),
     "200_error": in_success,
@@ -83,9 +99,21 @@ def failure_of(faults, fault, path):
 
 
 def expected(surface, fault):
-    if fault == "429_once" and not surface.retries:
-        fault = "429"
+    if fault == "429_once" and surface.retries == "never":
+        fault = refusals.RATE_LIMITED.name
     return failure_of(WHOLES if surface.kind == "whole" else STREAMS, fault, surface.path)
+
+
+def requests_differ(surface, fault, failure, seen):
+    """How the times at which the requests came differ from what the SDK was told."""
+    wanted, told = 1, None
+    if fault in REFUSED:
+        wanted, told = failure.requests(surface), failure.retry_after
+    elif fault == "429_once" and failure is None:
+        wanted, told = 2, refusals.WAIT
+    pauses = [then - before for before, then in itertools.pairwise(seen)]
+    wrong = [f"paused {pause:.1f} s" for pause in pauses if told and not told - 0.1 <= pause <= told + 1.5]
+    return is_not("requests", len(seen), wanted) + wrong
 
 
 def differs(surface, failure, model, text, last, error):

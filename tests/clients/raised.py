@@ -1,67 +1,10 @@
 """How each SDK shows a failure: the class, and the members that it passes on."""
 
-import anthropic
 import apis
+import contract
 import ollama
-import openai
 from cohere.core.api_error import ApiError
 from google.genai import errors as genai
-
-OPENAI_CLASSES = {
-    401: openai.AuthenticationError,
-    404: openai.NotFoundError,
-    429: openai.RateLimitError,
-    500: openai.InternalServerError,
-    502: openai.InternalServerError,
-    503: openai.InternalServerError,
-    504: openai.InternalServerError,
-}
-# The public names are few; the others are still the classes that the client raises.
-ANTHROPIC_CLASSES = {
-    401: "AuthenticationError",
-    404: "NotFoundError",
-    429: "RateLimitError",
-    500: "InternalServerError",
-    502: "InternalServerError",
-    503: "ServiceUnavailableError",
-    504: "GatewayTimeoutError",
-}
-COHERE_CLASSES = {
-    401: "UnauthorizedError",
-    404: "NotFoundError",
-    429: "TooManyRequestsError",
-    500: "InternalServerError",
-    502: "ApiError",
-    503: "ServiceUnavailableError",
-    504: "GatewayTimeoutError",
-}
-OPENAI_CODES = {
-    "authentication": "invalid_api_key",
-    "model_not_found": "model_not_found",
-    "rate_limited": "rate_limit_exceeded",
-    "timeout": "timeout",
-    "upstream_error": "upstream_error",
-    "model_not_ready": "model_not_ready",
-}
-ANTHROPIC_TYPES = {
-    "authentication": "authentication_error",
-    "model_not_found": "not_found_error",
-    "rate_limited": "rate_limit_error",
-    "overloaded": "overloaded_error",
-    "timeout": "timeout_error",
-    "upstream_error": "api_error",
-    "model_not_ready": "overloaded_error",
-}
-# Mid-stream the code is that of the category.
-GOOGLE_CODES = {"rate_limited": 429, "timeout": 504, "upstream_error": 502}
-GOOGLE_STATUSES = {
-    "authentication": "UNAUTHENTICATED",
-    "model_not_found": "NOT_FOUND",
-    "rate_limited": "RESOURCE_EXHAUSTED",
-    "timeout": "DEADLINE_EXCEEDED",
-    "upstream_error": "INTERNAL",
-    "model_not_ready": "UNAVAILABLE",
-}
 
 
 def is_not(what, found, want):
@@ -116,33 +59,29 @@ def headers_differ(headers, failure):
 
 
 def openai_differs(error, last, failure, model):
-    if failure.status is None:
-        wrong = [] if type(error) is openai.APIError else [f"{type(error).__name__}, not APIError"]
-    else:
-        wrong = [] if type(error) is OPENAI_CLASSES[failure.status] else [f"{type(error).__name__}"]
+    wrong = class_is_not(error, contract.OPENAI.of(failure.status) if failure.status else "APIError")
+    if failure.status:
         wrong += is_not("status", getattr(error, "status_code", None), failure.status)
-    wrong += is_not("code", getattr(error, "code", None), OPENAI_CODES[failure.category])
-    kind = getattr(error, "type", None)
-    if not isinstance(kind, str) or ("invalid" in kind and failure.retryable):
-        wrong.append(f"type {kind!r}")
+    wrong += is_not("code", getattr(error, "code", None), failure.own_code or failure.shown.openai_code)
+    wrong += is_not("type", getattr(error, "type", None), failure.shown.openai_type)
     body = getattr(error, "body", None)
     return wrong + object_differs(body if isinstance(body, dict) else {}, failure, model)
 
 
 def anthropic_differs(error, last, failure, model):
-    wrong = class_is_not(error, ANTHROPIC_CLASSES[failure.status] if failure.status else "APIStatusError")
+    wrong = class_is_not(error, contract.ANTHROPIC.of(failure.status) if failure.status else "APIStatusError")
     wrong += is_not("status", getattr(error, "status_code", None), failure.status or 200)
-    wrong += is_not("type", getattr(error, "type", None), ANTHROPIC_TYPES[failure.category])
+    wrong += is_not("type", getattr(error, "type", None), contract.anthropic_type(failure.category, failure.status))
     body = getattr(error, "body", None)
     return wrong + object_differs(body.get("error") or {} if isinstance(body, dict) else {}, failure, model)
 
 
 def genai_differs(error, last, failure, model):
-    code = failure.status or GOOGLE_CODES[failure.category]
-    wrong = class_is_not(error, "ClientError" if code < 500 else "ServerError")
+    code = failure.status or failure.shown.status
+    wrong = class_is_not(error, contract.GOOGLE.of(code))
     if not isinstance(error, genai.APIError):
         return wrong
-    wrong += is_not("code", error.code, code) + is_not("status", error.status, GOOGLE_STATUSES[failure.category])
+    wrong += is_not("code", error.code, code) + is_not("status", error.status, failure.shown.google)
     found = error.details.get("error", {})
     if failure.retry_after:
         delays = [detail.get("retryDelay") for detail in found.get("details", [])]
@@ -164,7 +103,7 @@ def cohere_differs(error, last, failure, model):
         if last is None:
             return [*wrong, "no message-end with ERROR"]
         return wrong + message_differs(last.delta.error, failure) + members_differ(last.model_extra, failure, model)
-    wrong = class_is_not(error, COHERE_CLASSES[failure.status])
+    wrong = class_is_not(error, contract.COHERE.of(failure.status))
     if not isinstance(error, ApiError):
         return wrong
     body = error.body if isinstance(error.body, dict) else {}

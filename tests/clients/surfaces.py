@@ -22,7 +22,8 @@ class Surface:
     start: Callable
     text: Callable
     final: str = ""
-    retries: bool = True
+    # What decides whether the SDK tries again: `x-should-retry`, the status alone, or nothing.
+    retries: str = "as told"
 
     def client(self, base, asynchronous, retries, timeout):
         return CLIENTS.get(self.path, openai_client)(base, asynchronous, retries, timeout)
@@ -147,31 +148,31 @@ SURFACES = [
     Surface(
         "gemini stream", GEMINI, "create",
         lambda c, m: c.models.generate_content_stream(model=m, contents="count"),
-        lambda chunk: chunk.text, retries=False,
+        lambda chunk: chunk.text, retries="never",
     ),
     Surface(
         "gemini whole", GEMINI, "whole",
         lambda c, m: c.models.generate_content(model=m, contents="count"),
-        lambda answer: answer.text, retries=False,
+        lambda answer: answer.text, retries="never",
     ),
     Surface(
         "ollama stream", OLLAMA, "create",
         lambda c, m: c.chat(model=m, messages=PROMPT, stream=True),
-        lambda part: part.message.content, retries=False,
+        lambda part: part.message.content, retries="never",
     ),
     Surface(
         "ollama whole", OLLAMA, "whole",
         lambda c, m: c.chat(model=m, messages=PROMPT),
-        lambda answer: answer.message.content, retries=False,
+        lambda answer: answer.message.content, retries="never",
     ),
     Surface(
         "cohere stream", COHERE, "create",
         lambda c, m: c.chat_stream(model=m, messages=PROMPT),
-        cohere_text, retries=False,
+        cohere_text, retries="never",
     ),
     Surface(
         "cohere whole", COHERE, "whole",
         lambda c, m: c.chat(model=m, messages=PROMPT),
-        lambda answer: "".join(part.text for part in answer.message.content),
+        lambda answer: "".join(part.text for part in answer.message.content), retries="by status",
     ),
 ]

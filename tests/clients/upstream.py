@@ -13,7 +13,9 @@ import threading
 import time
 from collections import defaultdict
 
+import refusals
 from apis import APIS, HTML, REQUEST_ID
+from refusals import RATE_LIMITED
 
 
 class Exchange:
@@ -53,16 +55,13 @@ class Exchange:
         self.writer.transport.abort()
 
 
-STATUSES = {"401": 401, "404": 404, "429": 429}
-
-
 async def answer(exchange, api, fault, model, streamed, nth):
     """Writes the answer to one request. True: the connection may be used again."""
     if fault == "no_head":
         return False
-    if fault in STATUSES or (fault == "429_once" and nth == 1):
-        status = STATUSES.get(fault, 429)
-        await exchange.whole(status, api.error(status), **({"retry_after": 2} if status == 429 else {}))
+    refusal = RATE_LIMITED if fault == "429_once" and nth == 1 else refusals.BY_NAME.get(fault)
+    if refusal:
+        await exchange.whole(refusal.status, api.error(refusal), **api.waits(refusal))
         return True
     if fault == "500_html":
         await exchange.whole(500, HTML, "text/html")
