@@ -43,11 +43,19 @@ python_tools() {
   "$venv/bin/pip" install -q --disable-pip-version-check -r tests/clients/requirements.txt typos==1.52.0 taplo==0.9.3
 }
 
+# The SDKs for Node, beside a copy of the script that imports them.
+node_tools() {
+  command -v npm >/dev/null || { apt-get update -q && apt-get install -q -y --no-install-recommends nodejs npm; }
+  mkdir -p "$target/node"
+  cp tests/clients/node/* "$target/node"
+  npm ci --silent --no-audit --no-fund --prefix "$target/node"
+}
+
 build_gateway() {
   cargo build --release --example gateway
 }
 
 # sdk_check [OPTION...]: the real SDKs against the release gateway.
 sdk_check() {
-  "$venv/bin/python" tests/clients/run.py --gateway "$gateway" "$@"
+  "$venv/bin/python" tests/clients/run.py --gateway "$gateway" --node "$target/node" "$@"
 }

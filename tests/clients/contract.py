@@ -55,13 +55,16 @@ def anthropic_type(category, status):
 
 @dataclass(frozen=True)
 class Classes:
-    """What one SDK raises for a status: the classes it names, one for other 5xx, one for the rest."""
+    """What one SDK raises: the classes it names by status, one for other 5xx, one for the rest, one in a stream."""
 
     named: dict[int, str]
     server: str
     other: str
+    in_stream: str
 
     def of(self, status):
+        if status is None:
+            return self.in_stream
         return self.named.get(status, self.server if status >= 500 else self.other)
 
 
@@ -97,7 +100,17 @@ COHERE_NAMES = {
     503: "ServiceUnavailableError",
     504: "GatewayTimeoutError",
 }
-OPENAI = Classes(OPENAI_NAMES, "InternalServerError", "APIStatusError")
-ANTHROPIC = Classes(ANTHROPIC_NAMES, "InternalServerError", "APIStatusError")
-GOOGLE = Classes({}, "ServerError", "ClientError")
-COHERE = Classes(COHERE_NAMES, "ApiError", "ApiError")
+SERVER_ERROR = "InternalServerError"
+CLASSES = {
+    "openai": Classes(OPENAI_NAMES, SERVER_ERROR, "APIStatusError", "APIError"),
+    "openai node": Classes(OPENAI_NAMES, SERVER_ERROR, "APIError", "APIError"),
+    "anthropic": Classes(ANTHROPIC_NAMES, SERVER_ERROR, "APIStatusError", "APIStatusError"),
+    "anthropic node": Classes(ANTHROPIC_NAMES | {501: "NotImplementedError"}, SERVER_ERROR, "APIError", "APIError"),
+    # In a stream too, it goes by the code of the error.
+    "google-genai": Classes({}, "ServerError", "ClientError", ""),
+    "ollama": Classes({}, "ResponseError", "ResponseError", "ResponseError"),
+    # Nothing in a stream makes it raise but the end of the connection.
+    "cohere": Classes(COHERE_NAMES, "ApiError", "ApiError", "RemoteProtocolError"),
+}
+# The status that an SDK shows of an error in the middle of a stream; the others show none.
+STATUS_IN_STREAM = {"anthropic": 200, "ollama": -1}

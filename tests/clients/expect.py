@@ -123,7 +123,7 @@ def differs(surface, failure, model, text, last, error):
         return [] if error is None and last is None and whole else [f"{error!r} after {text!r} {last or ''}"]
     if error is None:
         return ["SILENT"]
-    wrong = raised_differs(surface.path, error, last, failure, model)
+    wrong = raised_differs(surface.sdk, error, last, failure, model)
     if text != ("" if failure.status else DELIVERED):
         wrong.append(f"delivered {text!r}")
     return wrong

@@ -2,9 +2,9 @@
 
 import apis
 import contract
-import ollama
 from cohere.core.api_error import ApiError
 from google.genai import errors as genai
+from node_surfaces import NodeError
 
 
 def is_not(what, found, want):
@@ -12,8 +12,9 @@ def is_not(what, found, want):
     return [] if found == want else [f"{what} {found!r}, not {want!r}"]
 
 
-def class_is_not(error, name):
-    return [] if type(error).__name__ == name else [f"{type(error).__name__}, not {name}"]
+def class_of(error):
+    """The name of the class that an SDK raised or threw."""
+    return error.name if isinstance(error, NodeError) else type(error).__name__
 
 
 def message_differs(message, failure):
@@ -42,7 +43,7 @@ def object_differs(found, failure, model):
 
 def headers_of(error):
     """The headers of the answer that an SDK raised an error for; None where it keeps none."""
-    if isinstance(error, ApiError):
+    if isinstance(error, (ApiError, NodeError)):
         return error.headers
     return getattr(getattr(error, "response", None), "headers", None)
 
@@ -59,29 +60,23 @@ def headers_differ(headers, failure):
 
 
 def openai_differs(error, last, failure, model):
-    wrong = class_is_not(error, contract.OPENAI.of(failure.status) if failure.status else "APIError")
-    if failure.status:
-        wrong += is_not("status", getattr(error, "status_code", None), failure.status)
-    wrong += is_not("code", getattr(error, "code", None), failure.own_code or failure.shown.openai_code)
+    wrong = is_not("code", getattr(error, "code", None), failure.own_code or failure.shown.openai_code)
     wrong += is_not("type", getattr(error, "type", None), failure.shown.openai_type)
     body = getattr(error, "body", None)
     return wrong + object_differs(body if isinstance(body, dict) else {}, failure, model)
 
 
 def anthropic_differs(error, last, failure, model):
-    wrong = class_is_not(error, contract.ANTHROPIC.of(failure.status) if failure.status else "APIStatusError")
-    wrong += is_not("status", getattr(error, "status_code", None), failure.status or 200)
-    wrong += is_not("type", getattr(error, "type", None), contract.anthropic_type(failure.category, failure.status))
+    wrong = is_not("type", getattr(error, "type", None), contract.anthropic_type(failure.category, failure.status))
     body = getattr(error, "body", None)
     return wrong + object_differs(body.get("error") or {} if isinstance(body, dict) else {}, failure, model)
 
 
 def genai_differs(error, last, failure, model):
-    code = failure.status or failure.shown.status
-    wrong = class_is_not(error, contract.GOOGLE.of(code))
     if not isinstance(error, genai.APIError):
-        return wrong
-    wrong += is_not("code", error.code, code) + is_not("status", error.status, failure.shown.google)
+        return ["not of google-genai"]
+    wrong = is_not("code", error.code, failure.status or failure.shown.status)
+    wrong += is_not("status", error.status, failure.shown.google)
     found = error.details.get("error", {})
     if failure.retry_after:
         delays = [detail.get("retryDelay") for detail in found.get("details", [])]
@@ -91,36 +86,38 @@ def genai_differs(error, last, failure, model):
 
 def ollama_differs(error, last, failure, model):
     """Of the body it keeps the sentence alone, and no headers."""
-    if not isinstance(error, ollama.ResponseError):
-        return class_is_not(error, "ResponseError")
-    return is_not("status", error.status_code, failure.status or -1) + message_differs(error.error, failure)
+    return message_differs(getattr(error, "error", None), failure)
 
 
 def cohere_differs(error, last, failure, model):
-    """Nothing in a stream makes it raise: `last` is the event before the body fails."""
+    """In a stream, `last` is the event before the body fails."""
     if failure.status is None:
-        wrong = class_is_not(error, "RemoteProtocolError")
         if last is None:
-            return [*wrong, "no message-end with ERROR"]
-        return wrong + message_differs(last.delta.error, failure) + members_differ(last.model_extra, failure, model)
-    wrong = class_is_not(error, contract.COHERE.of(failure.status))
-    if not isinstance(error, ApiError):
-        return wrong
-    body = error.body if isinstance(error.body, dict) else {}
-    return wrong + is_not("status", error.status_code, failure.status) + object_differs(body, failure, model)
+            return ["no message-end with ERROR"]
+        return message_differs(last.delta.error, failure) + members_differ(last.model_extra, failure, model)
+    body = getattr(error, "body", None)
+    return object_differs(body if isinstance(body, dict) else {}, failure, model)
 
 
-SDKS = {
-    "/v1/messages": anthropic_differs,
-    "/v1/models": genai_differs,
-    "/api/chat": ollama_differs,
-    "/v2/chat": cohere_differs,
+MEMBERS = {
+    "openai": openai_differs,
+    "openai node": openai_differs,
+    "anthropic": anthropic_differs,
+    "anthropic node": anthropic_differs,
+    "google-genai": genai_differs,
+    "ollama": ollama_differs,
+    "cohere": cohere_differs,
 }
 
 
-def raised_differs(path, error, last, failure, model):
+def raised_differs(sdk, error, last, failure, model):
     """How what an SDK raised, after the event `last`, differs from what it must show of a failure."""
-    wrong = SDKS.get(path, openai_differs)(error, last, failure, model)
-    if failure.status and path != "/api/chat":
+    by_code = failure.status or (failure.shown.status if sdk == "google-genai" else None)
+    wrong = is_not("class", class_of(error), contract.CLASSES[sdk].of(by_code))
+    if sdk != "google-genai":
+        status = failure.status or contract.STATUS_IN_STREAM.get(sdk)
+        wrong += is_not("status", getattr(error, "status_code", None), status)
+    wrong += MEMBERS[sdk](error, last, failure, model)
+    if failure.status and sdk != "ollama":
         wrong += headers_differ(headers_of(error) or {}, failure)
     return wrong

@@ -1,5 +1,7 @@
-"""The ways in which people call the SDKs: each drives one call and yields the text that it was given."""
+"""The ways in which people call the SDKs for Python: each drives one call and gives back what came of it."""
 
+import asyncio
+import time
 from dataclasses import dataclass
 from typing import AsyncIterator, Callable
 
@@ -10,6 +12,13 @@ import openai
 from google import genai
 
 PROMPT = [{"role": "user", "content": "count"}]
+CALL_TIMEOUT = 10
+
+
+def report(loop, context):
+    """As asyncio does, but for the generators that google-genai leaves open when it raises."""
+    if "asyncgen" not in context:
+        loop.default_exception_handler(context)
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,41 @@ class Surface:
     # What decides whether the SDK tries again: `x-should-retry`, the status alone, or nothing.
     retries: str = "as told"
 
-    def client(self, base, asynchronous, retries, timeout):
-        return CLIENTS.get(self.path, openai_client)(base, asynchronous, retries, timeout)
+    # Whether by the asynchronous client.
+    flavours: tuple = (False, True)
+
+    @property
+    def sdk(self):
+        return SDKS.get(self.path, "openai")
+
+    def label(self, asynchronous):
+        return self.name + (" async" if asynchronous else "")
+
+    def client(self, base, asynchronous, retries):
+        return CLIENTS[self.sdk](base, asynchronous, retries, CALL_TIMEOUT)
+
+    def call(self, base, model, asynchronous, retries):
+        """Drives one call to its end: the text, a last event that is no text, the exception, the seconds it took."""
+        out, error, begin = [], None, time.monotonic()
+
+        async def drive():
+            asyncio.get_running_loop().set_exception_handler(report)
+            async with self.client(base, True, retries) as client:
+                await self.run_async(client, model, out)
+
+        try:
+            if asynchronous:
+                asyncio.run(drive())
+            else:
+                with self.client(base, False, retries) as client:
+                    self.run(client, model, out)
+        except Exception as raised:  # noqa: BLE001, whatever it is, it is the finding
+            error = raised
+        last = out.pop() if out and not isinstance(out[-1], str) else None
+        return "".join(out), last, error, time.monotonic() - begin
 
     def run(self, client, model, out):
-        """Calls to the end; what raised on the way is the caller's to catch, `out` holds what came until then."""
+        """Calls to the end; `out` holds what came until something raised."""
         call = self.start(client, model)
         if self.kind == "whole":
             out.append(self.text(call))
@@ -92,7 +131,14 @@ def cohere_text(event):
 
 CHAT, EMBEDDINGS, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"
 GEMINI, OLLAMA, COHERE = "/v1/models", "/api/chat", "/v2/chat"
-CLIENTS = {MESSAGES: anthropic_client, GEMINI: genai_client, OLLAMA: ollama_client, COHERE: cohere_client}
+SDKS = {MESSAGES: "anthropic", GEMINI: "google-genai", OLLAMA: "ollama", COHERE: "cohere"}
+CLIENTS = {
+    "openai": openai_client,
+    "anthropic": anthropic_client,
+    "google-genai": genai_client,
+    "ollama": ollama_client,
+    "cohere": cohere_client,
+}
 
 SURFACES = [
     Surface(
