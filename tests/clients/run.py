@@ -5,7 +5,7 @@ run.py --gateway PATH     starts the example gateway before each part and stops 
 run.py --direct           calls the upstream without a gateway: counts what clients suffer today
 
 Needs the packages of requirements.txt, and for the SDKs for Node a folder with those of node/package.json.
-Exit code 1 if any cell differs.
+With --readme and --check-readme it does both. Exit code 1 if any cell differs, or the table does.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import sys
 import expect
 import node_surfaces
 import raw
+import readme
 from cells import NUMBER, fault_jobs, warm_up_jobs
 from gateway import gateway, together
 from surfaces import SURFACES
@@ -74,29 +75,54 @@ def table(cells):
             print("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
 
 
-def main():
+def summary(cells):
+    failed = [cell for cell in cells if cell.wrong]
+    silent = sum(cell.silent for cell in failed)
+    print(f"\nof {len(cells)} calls {silent} ended silently, {len(failed) - silent} were wrong in another way")
+    print(f"{len(cells) - len(failed)} passed, {len(failed)} failed", flush=True)
+    return not failed
+
+
+def readme_agrees(chosen, cells, without):
+    """Writes the table of the README, or says how it differs."""
+    section = readme.section(cells, without, chosen.node)
+    if chosen.readme:
+        readme.write(chosen.readme, section)
+    difference = readme.difference(chosen.check_readme, section) if chosen.check_readme else ""
+    print(difference)
+    return not difference
+
+
+def arguments():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = options.add_mutually_exclusive_group(required=True)
     what.add_argument("--gateway", metavar="PATH", help="the built example")
     what.add_argument("--direct", action="store_true", help="no gateway: expect failures")
     options.add_argument("--node", metavar="FOLDER", help="where the SDKs for Node are")
     options.add_argument("--repeat", type=int, default=1, metavar="N", help="run everything N times")
-    chosen = options.parse_args()
+    options.add_argument("--readme", metavar="FILE", help="write the table of clients into this file")
+    options.add_argument("--check-readme", metavar="FILE", help="fail if the table in this file is another")
+    return options.parse_args()
+
+
+def main():
+    chosen = arguments()
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     surfaces = SURFACES + (node_surfaces.surfaces(chosen.node) if chosen.node else [])
-    upstream, cells = Upstream(), []
+    upstream = Upstream()
     load(upstream, surfaces)
+    right = True
     for _ in range(chosen.repeat):
-        if chosen.direct:
-            cells += said(direct(upstream, surfaces))
-        else:
-            cells += said(through(chosen.gateway, upstream, surfaces, raw.transports()))
-    table(cells)
-    failed = [cell for cell in cells if cell.wrong]
-    silent = sum(cell.silent for cell in failed)
-    print(f"\nof {len(cells)} calls {silent} ended silently, {len(failed) - silent} were wrong in another way")
-    print(f"{len(cells) - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed else 0
+        calls = direct(upstream, surfaces) if chosen.direct else through(chosen.gateway, upstream, surfaces, raw.transports())
+        cells = list(said(calls))
+        table(cells)
+        right &= summary(cells)
+    if chosen.readme or chosen.check_readme:
+        print("\nwithout the gateway:")
+        without = list(direct(upstream, surfaces))
+        summary(without)
+        right &= right and readme_agrees(chosen, cells, without)
+    return 0 if right else 1
 
 
 if __name__ == "__main__":
