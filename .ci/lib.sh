@@ -59,3 +59,8 @@ build_gateway() {
 sdk_check() {
   "$venv/bin/python" tests/clients/run.py --gateway "$gateway" --node "$target/node" "$@"
 }
+
+# Streams that are cut, read with the decoders of the SDKs.
+cut_check() {
+  "$venv/bin/python" tests/clients/cuts.py --gateway "$gateway" --node "$target/node"
+}

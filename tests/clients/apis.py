@@ -4,7 +4,7 @@ import json
 
 from refusals import RATE_LIMITED
 
-WORDS = ["one ", "two ", "three ", "four ", "five"]
+WORDS = ["one ", "zwölf ", "三 ", "four 🙂 ", "five"]
 DELIVERED = "".join(WORDS[:3])
 TEXT = "".join(WORDS)
 REQUEST_ID = "req_from_upstream"
@@ -19,13 +19,13 @@ HTML = b"<html><head><title>500 Internal Server Error</title></head><body><h1>ng
 def event(data, name=None):
     """One server-sent event, as the providers write it."""
     head = f"event: {name}\n" if name else ""
-    data = data if isinstance(data, str) else json.dumps(data)
+    data = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
     return f"{head}data: {data}\n\n".encode()
 
 
 def line(data):
     """One line of NDJSON."""
-    return json.dumps(data).encode() + b"\n"
+    return json.dumps(data, ensure_ascii=False).encode() + b"\n"
 
 
 class Api:

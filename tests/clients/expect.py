@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import contract
 import refusals
-from apis import APIS, DELIVERED, TEXT, delivered
+from apis import APIS, DELIVERED, TEXT
 from raised import is_not, members_differ, message_differs, object_differs, raised_differs
 
 
@@ -129,19 +129,23 @@ def differs(surface, failure, model, text, last, error):
     return wrong
 
 
-def bytes_differ(path, failure, model, body):
+# The names of the events that end a broken stream; elsewhere it is one without a name.
+LAST_WORDS = {"/v1/messages": ["error"], "/v1/responses": ["error", "response.failed"], "/v2/chat": ["message-end"]}
+
+
+def bytes_differ(path, failure, model, body, before):
     """How the raw bytes of a broken stream differ: whole events, the dialect's last word, nothing after it."""
-    before = delivered(APIS[path], model)
     if not body.startswith(before):
         return ["the events before the failure are not the upstream's bytes"]
     after = body[len(before) :].decode()
     if path == "/api/chat":
         return line_differs(after, failure, model)
     events = [dict(line.split(": ", 1) for line in event.split("\n")) for event in after.split("\n\n")[:-1]]
-    names = {"/v1/messages": ["error"], "/v1/responses": ["error", "response.failed"]}.get(path, [None])
-    if not after.endswith("\n\n") or [event.get("event") for event in events] != names:
+    if not after.endswith("\n\n") or [event.get("event") for event in events] != LAST_WORDS.get(path, [None]):
         return [f"ends with {after!r}"]
     last = [json.loads(event["data"]) for event in events]
+    if path == "/v2/chat":
+        return message_differs(last[0]["delta"].get("error"), failure) + members_differ(last[0], failure, model)
     wrong = object_differs(last[0].get("error", {}), failure, model)
     if len(last) == 2 and last[1]["response"].get("status") != "failed":
         wrong.append("response.failed without its status")

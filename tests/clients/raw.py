@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 
 import expect
+from apis import APIS, delivered
 from cells import NUMBER, Cell
 from surfaces import CALL_TIMEOUT, CHAT, COHERE, EMBEDDINGS, GEMINI, MESSAGES, OLLAMA, RESPONSES
 
@@ -67,14 +68,14 @@ def cell(base, upstream, path, fault, transport):
     except (OSError, http.client.HTTPException) as error:
         cell.wrong.append(f"{type(error).__name__} {error}")
         return cell
-    if status != 200 or content_type != (expect.APIS[path].content_type if streamed else "application/json"):
+    if status != 200 or content_type != (APIS[path].content_type if streamed else "application/json"):
         cell.wrong.append(f"{status} {content_type}")
     if fault.startswith("ok"):
         if body != bytes(upstream.sent[model]):
             cell.wrong.append(f"body is not the upstream's: {body[:200]!r}")
     else:
         failure = expect.failure_of(expect.STREAMS, fault, path)
-        cell.wrong += expect.bytes_differ(path, failure, model, body)
+        cell.wrong += expect.bytes_differ(path, failure, model, body, delivered(APIS[path], model))
     return cell
 
 

@@ -1,8 +1,8 @@
 """A scriptable upstream that fails on demand.
 
 It speaks every API of `apis.py`, streamed and whole. The name of the requested model says what happens:
-`FAULT.SUFFIX`, where the suffix makes the name unique, so that requests can be counted. It writes to raw
-sockets, since a broken stream is something no HTTP library agrees to send.
+`FAULT.SUFFIX`, where the suffix makes the name unique, so that requests can be counted; a header `x-cut`
+instead cuts a healthy stream at a byte. It writes to raw sockets, since a broken stream is something no HTTP library agrees to send.
 """
 
 import asyncio
@@ -118,6 +118,17 @@ async def stream(exchange, api, fault, model):
     return True
 
 
+async def cut(exchange, api, model, how, length):
+    """So many bytes of a healthy stream, and then a `clean` end or a `broken` connection."""
+    preamble, text, end = api.stream(model)
+    await exchange.head(200, api.content_type, transfer_encoding="chunked")
+    if sent := b"".join(preamble + text + end)[: int(length)]:
+        await exchange.chunk(sent)
+    if how == "clean":
+        await exchange.end()
+    return how == "clean"
+
+
 async def breaks(exchange, api, how, following):
     """What happens to a stream after its third piece of text."""
     half = following[: len(following) // 2]
@@ -188,4 +199,6 @@ class Upstream:
         self.seen[model].append(time.monotonic())
         self.sent[model].clear()
         exchange = Exchange(writer, self.sent[model])
+        if "x-cut" in fields:
+            return await cut(exchange, APIS[path], model, *fields["x-cut"].split())
         return await answer(exchange, APIS[path], model.partition(".")[0], model, streamed, len(self.seen[model]))
