@@ -32,7 +32,7 @@ def gateway(path, *options):
             sys.exit(f"the gateway panicked:\n{said}")
 
 
-def together(jobs, workers=32):
+def together(jobs, workers=16):
     """Does the jobs beside one another, which is how a gateway is used, and yields their results in order."""
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(lambda job: job[0](*job[1:]), list(jobs))

@@ -23,8 +23,11 @@ from upstream import Upstream
 
 STALL_MS = 1000
 WARM_UP_MS = 4000
-STALLS = [fault for fault in expect.FAULTS if fault.startswith("stall")]
-OTHERS = [fault for fault in expect.FAULTS if fault not in STALLS]
+BROKEN = [fault for fault in expect.FAULTS if fault not in expect.REFUSED]
+STALLS = [fault for fault in BROKEN if fault.startswith("stall")]
+OTHERS = [fault for fault in BROKEN if fault not in STALLS]
+# Callers at a time, where calls do little but wait.
+MANY = 64
 
 
 def load(upstream, surfaces):
@@ -45,19 +48,19 @@ def through(path, upstream, surfaces, transports):
     """Every call, through a gateway."""
     to = ("--upstream", upstream.url)
     with gateway(path, *to) as base:
+        yield from together(fault_jobs(base, upstream, surfaces, expect.REFUSED), MANY)
         yield from together(fault_jobs(base, upstream, surfaces, OTHERS))
         yield from together(raw.jobs(base, upstream, False, transports))
     with gateway(path, *to, "--idle-timeout-ms", str(STALL_MS), "--first-event-timeout-ms", str(STALL_MS)) as base:
-        yield from together(fault_jobs(base, upstream, surfaces, STALLS))
+        yield from together(fault_jobs(base, upstream, surfaces, STALLS), MANY)
         yield from together(raw.jobs(base, upstream, True, transports))
     with gateway(path, "--warm-up-ms", str(WARM_UP_MS)) as base:
-        yield from together(warm_up_jobs(base, surfaces), workers=64)
+        yield from together(warm_up_jobs(base, surfaces), MANY)
 
 
 def direct(upstream, surfaces):
     """The calls whose failure is more than a status, straight to the upstream."""
-    broken = [fault for fault in expect.FAULTS if fault not in expect.REFUSED]
-    yield from together(fault_jobs(upstream.url, upstream, surfaces, broken), workers=64)
+    yield from together(fault_jobs(upstream.url, upstream, surfaces, BROKEN), MANY)
 
 
 def table(cells):
