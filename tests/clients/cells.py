@@ -57,14 +57,13 @@ def meets_fault(base, upstream, surface, fault, flavour):
 
 def fault_jobs(base, upstream, surfaces, faults):
     for fault, surface in itertools.product(faults, surfaces):
-        table = expect.WHOLES if surface.kind == "whole" else expect.STREAMS
-        for flavour in flavours(surface, fault) if fault in table else ():
+        for flavour in flavours(surface, fault) if expect.applies(surface, fault) else ():
             yield meets_fault, base, upstream, surface, fault, flavour
 
 
 def flavours(surface, fault):
-    """A refusal is read in the same way by both clients of an SDK: one of them is enough."""
-    if fault not in expect.REFUSED:
+    """Errors of every category are read in the same way by both clients of an SDK: one of them is enough."""
+    if fault not in expect.BY_CATEGORY:
         return surface.flavours
     return surface.flavours[:1] if surface.kind == "whole" else surface.flavours[-1:]
 

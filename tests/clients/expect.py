@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 import contract
+import passed_on
 import refusals
 from apis import APIS, DELIVERED, TEXT
 from raised import is_not, members_differ, message_differs, object_differs, raised_differs
@@ -68,7 +69,8 @@ ANY = REFUSED | {
     "200_error": in_success,
     "no_head": Failure(502, "upstream_error", "service"),
 }
-STREAMS = ANY | {
+SAID = {f"says_{category}_3": Failure(None, category, "upstream", passed_on.MESSAGE) for category in contract.CATEGORIES}
+STREAMS = ANY | SAID | {
     "error_first": lambda api: in_band(api, True),
     "error_preamble": lambda api: in_band(api, True),
     "empty": Failure(502, "upstream_error", "stream"),
@@ -90,7 +92,13 @@ WHOLES = ANY | {
     "rst": Failure(502, "upstream_error", None),
     "fin": Failure(502, "upstream_error", None),
 }
+BY_CATEGORY = REFUSED | SAID
 FAULTS = list(STREAMS | WHOLES)
+
+
+def applies(surface, fault):
+    table = WHOLES if surface.kind == "whole" else STREAMS
+    return fault in table and (fault not in SAID or type(APIS[surface.path]) in passed_on.SHAPES)
 
 
 def failure_of(faults, fault, path):

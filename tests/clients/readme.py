@@ -65,9 +65,10 @@ def section(cells, without, node):
     words = (
         f"Of {total} calls of these SDKs through the gateway, streamed and whole, {ours} took a failure for an answer. "
         f"Straight to the same upstream {theirs} of {direct} did: at least one in every cell with a †, where a helper may "
-        f"notice what an iterator does not. Those with a ‡ had not ended after ten seconds, the time-out they were given. Error statuses are not in the table: each of the "
-        f"{len(contract.CATEGORIES)} categories, in {len(refusals.ALL)} forms, raised the class that the SDK has for its status, "
-        "with code, message, and as many requests and as long pauses as the client was told. `.ci/run` fails where this "
+        f"notice what an iterator does not. Those with a ‡ had not ended after ten seconds, the time-out they were given. Not in the table are the "
+        f"{len(contract.CATEGORIES)} categories: as {len(refusals.ALL)} error statuses, each raised the class that the SDK has for "
+        "it, with code, message, and as many requests and as long pauses as it was told (cohere tries again by the status "
+        "alone); and again, cohere aside, after three words of a stream. `.ci/run` fails where this "
         "differs from what it sees; `tests/clients/run.py --readme README.md` writes it."
     )
     lines = [

@@ -23,7 +23,7 @@ from upstream import Upstream
 
 STALL_MS = 1000
 WARM_UP_MS = 4000
-BROKEN = [fault for fault in expect.FAULTS if fault not in expect.REFUSED]
+BROKEN = [fault for fault in expect.FAULTS if fault not in expect.BY_CATEGORY]
 STALLS = [fault for fault in BROKEN if fault.startswith("stall")]
 OTHERS = [fault for fault in BROKEN if fault not in STALLS]
 # Callers at a time, where calls do little but wait.
@@ -48,7 +48,7 @@ def through(path, upstream, surfaces, transports):
     """Every call, through a gateway."""
     to = ("--upstream", upstream.url)
     with gateway(path, *to) as base:
-        yield from together(fault_jobs(base, upstream, surfaces, expect.REFUSED), MANY)
+        yield from together(fault_jobs(base, upstream, surfaces, expect.BY_CATEGORY), MANY)
         yield from together(fault_jobs(base, upstream, surfaces, OTHERS))
         yield from together(raw.jobs(base, upstream, False, transports))
     with gateway(path, *to, "--idle-timeout-ms", str(STALL_MS), "--first-event-timeout-ms", str(STALL_MS)) as base:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import defaultdict
 
+import passed_on
 import refusals
 from apis import APIS, HTML, REQUEST_ID
 from refusals import RATE_LIMITED
@@ -132,7 +133,9 @@ async def cut(exchange, api, model, how, length):
 async def breaks(exchange, api, how, following):
     """What happens to a stream after its third piece of text."""
     half = following[: len(following) // 2]
-    if how == "error":
+    if how.startswith("says_"):
+        await exchange.chunk(passed_on.last_word(api, how.removeprefix("says_")))
+    elif how == "error":
         await exchange.chunk(api.in_band())
     elif how == "foreign":
         await exchange.chunk(api.foreign())

@@ -1,0 +1,42 @@
+"""How another gateway of this kind ends a stream: one last word for each category, in each dialect.
+
+Not in Cohere's: of its last event, only the sentence is read.
+"""
+
+from apis import Chat, Gemini, Messages, Ollama, Responses, event, line
+from contract import CATEGORIES
+
+MESSAGE = "The gateway further up has read this already."
+
+
+def openai(shown, members):
+    return {"message": MESSAGE, "type": shown.openai_type, "param": None, "code": shown.openai_code, **members}
+
+
+def chat(shown, members):
+    return event({"error": openai(shown, members)})
+
+
+def responses(shown, members):
+    flat = {"code": shown.openai_code, "message": MESSAGE, "param": None, "sequence_number": 50}
+    return event({"type": "error", **flat, "error": openai(shown, members)}, "error")
+
+
+def messages(shown, members):
+    return event({"type": "error", "error": {"type": shown.anthropic, "message": MESSAGE, **members}}, "error")
+
+
+def gemini(shown, members):
+    return event({"error": {"code": shown.status, "message": MESSAGE, "status": shown.google, **members}})
+
+
+def ollama(shown, members):
+    return line({"error": MESSAGE, **members})
+
+
+SHAPES = {Chat: chat, Responses: responses, Messages: messages, Gemini: gemini, Ollama: ollama}
+
+
+def last_word(api, category):
+    shown = CATEGORIES[category]
+    return SHAPES[type(api)](shown, {"category": category, "retryable": shown.retryable, "origin": "upstream"})
