@@ -120,7 +120,7 @@ def requests_differ(surface, fault, failure, seen):
     elif fault == "429_once" and failure is None:
         wanted, told = 2, refusals.WAIT
     pauses = [then - before for before, then in itertools.pairwise(seen)]
-    wrong = [f"paused {pause:.1f} s" for pause in pauses if told and not told - 0.1 <= pause <= told + 1.5]
+    wrong = [f"paused {pause:.1f} s" for pause in pauses if told and not told - 0.1 <= pause <= told + 2]
     return is_not("requests", len(seen), wanted) + wrong
 
 

@@ -16,13 +16,12 @@ import expect
 import node_surfaces
 import raw
 import readme
-from cells import NUMBER, fault_jobs, warm_up_jobs
+from cells import NUMBER, bridging_jobs, fault_jobs, refused_jobs
 from gateway import gateway, together
 from surfaces import SURFACES
 from upstream import Upstream
 
 STALL_MS = 1000
-WARM_UP_MS = 4000
 BROKEN = [fault for fault in expect.FAULTS if fault not in expect.BY_CATEGORY]
 STALLS = [fault for fault in BROKEN if fault.startswith("stall")]
 OTHERS = [fault for fault in BROKEN if fault not in STALLS]
@@ -54,8 +53,10 @@ def through(path, upstream, surfaces, transports):
     with gateway(path, *to, "--idle-timeout-ms", str(STALL_MS), "--first-event-timeout-ms", str(STALL_MS)) as base:
         yield from together(fault_jobs(base, upstream, surfaces, STALLS), MANY)
         yield from together(raw.jobs(base, upstream, True, transports))
-    with gateway(path, "--warm-up-ms", str(WARM_UP_MS)) as base:
-        yield from together(warm_up_jobs(base, surfaces), MANY)
+    with gateway(path, "--warm-up-ms", "60000") as base:
+        yield from together(refused_jobs(base, surfaces))
+    with gateway(path, "--warm-up-ms", "3000") as base:
+        yield from together(bridging_jobs(base, surfaces), MANY)
 
 
 def direct(upstream, surfaces):
