@@ -96,9 +96,12 @@ BY_CATEGORY = REFUSED | SAID
 FAULTS = list(STREAMS | WHOLES)
 
 
+def table_of(surface):
+    return WHOLES if surface.kind == "whole" else STREAMS
+
+
 def applies(surface, fault):
-    table = WHOLES if surface.kind == "whole" else STREAMS
-    return fault in table and (fault not in SAID or type(APIS[surface.path]) in passed_on.SHAPES)
+    return fault in table_of(surface) and (fault not in SAID or type(APIS[surface.path]) in passed_on.SHAPES)
 
 
 def failure_of(faults, fault, path):
@@ -109,7 +112,7 @@ def failure_of(faults, fault, path):
 def expected(surface, fault):
     if fault == "429_once" and surface.retries == "never":
         fault = refusals.RATE_LIMITED.name
-    return failure_of(WHOLES if surface.kind == "whole" else STREAMS, fault, surface.path)
+    return failure_of(table_of(surface), fault, surface.path)
 
 
 def requests_differ(surface, fault, failure, seen):

@@ -35,6 +35,15 @@ ROWS = {
     "no_marker_3": "a clean end after three words",
     "stall_3": "a stall after three words",
 }
+WORDS = (
+    "Of {:,} calls of these SDKs through the gateway, streamed and whole, {:,} took a failure for an answer. Of {:,} "
+    "of them, made straight to the same upstream, {:,} did: at least one in every cell with a †, where a helper may "
+    "notice what an iterator does not. Those with a ‡ had not ended after ten seconds, the time-out they were given. Not in the "
+    "table are the {} categories: as {} error statuses, each raised the class that the SDK has for it, with code, "
+    "message, and as many requests and as long pauses as it was told (cohere tries again by the status alone); and "
+    "again, cohere aside, after three words of a stream. `.ci/run` fails where this differs from what it sees; "
+    "`tests/clients/run.py --readme README.md` writes it."
+)
 NODE = {"openai node": "openai", "anthropic node": "@anthropic-ai/sdk"}
 
 
@@ -61,16 +70,7 @@ def section(cells, without, node):
     cells = [cell for cell in cells if cell.sdk in contract.CLASSES]
     without = [cell for cell in without if cell.fault in ROWS]
     counts = [len(cells), sum(cell.silent for cell in cells), len(without), sum(cell.silent for cell in without)]
-    total, ours, direct, theirs = (f"{count:,}" for count in counts)
-    words = (
-        f"Of {total} calls of these SDKs through the gateway, streamed and whole, {ours} took a failure for an answer. "
-        f"Straight to the same upstream {theirs} of {direct} did: at least one in every cell with a †, where a helper may "
-        f"notice what an iterator does not. Those with a ‡ had not ended after ten seconds, the time-out they were given. Not in the table are the "
-        f"{len(contract.CATEGORIES)} categories: as {len(refusals.ALL)} error statuses, each raised the class that the SDK has for "
-        "it, with code, message, and as many requests and as long pauses as it was told (cohere tries again by the status "
-        "alone); and again, cohere aside, after three words of a stream. `.ci/run` fails where this "
-        "differs from what it sees; `tests/clients/run.py --readme README.md` writes it."
-    )
+    words = WORDS.format(*counts, len(contract.CATEGORIES), len(refusals.ALL))
     lines = [
         *textwrap.wrap(words, 100),
         "",

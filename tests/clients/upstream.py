@@ -1,8 +1,9 @@
 """A scriptable upstream that fails on demand.
 
 It speaks every API of `apis.py`, streamed and whole. The name of the requested model says what happens:
-`FAULT.SUFFIX`, where the suffix makes the name unique, so that requests can be counted; a header `x-cut`
-instead cuts a healthy stream at a byte. It writes to raw sockets, since a broken stream is something no HTTP library agrees to send.
+`FAULT.SUFFIX`, where the suffix makes the name unique, so that requests can be counted. A header `x-cut` cuts a
+healthy stream at a byte instead. It writes to raw sockets, since a broken stream is something no HTTP library
+agrees to send.
 """
 
 import asyncio

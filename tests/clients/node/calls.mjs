@@ -68,11 +68,11 @@ const shown = (error) => ({
 
 class Hung extends Error {}
 
-// Neither SDK has a time-out once the headers are there.
 async function run(job) {
   const out = [];
   let error;
   let timer;
+  // Neither SDK has a time-out once the headers are there.
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Hung("no end in time")), job.timeout);
   });
