@@ -57,7 +57,7 @@ def meets_fault(base, upstream, surface, fault, flavour):
 
 def fault_jobs(base, upstream, surfaces, faults):
     for fault, surface in itertools.product(faults, surfaces):
-        for flavour in flavours(surface, fault) if expect.applies(surface, fault) else ():
+        for flavour in flavours(surface, fault) if fault in expect.table_of(surface) else ():
             yield meets_fault, base, upstream, surface, fault, flavour
 
 

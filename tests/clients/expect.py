@@ -100,10 +100,6 @@ def table_of(surface):
     return WHOLES if surface.kind == "whole" else STREAMS
 
 
-def applies(surface, fault):
-    return fault in table_of(surface) and (fault not in SAID or type(APIS[surface.path]) in passed_on.SHAPES)
-
-
 def failure_of(faults, fault, path):
     failure = faults[fault]
     return failure(APIS[path]) if callable(failure) else failure

@@ -1,9 +1,6 @@
-"""How another gateway of this kind ends a stream: one last word for each category, in each dialect.
+"""How another gateway of this kind ends a stream: one last word for each category, in each dialect."""
 
-Not in Cohere's: of its last event, only the sentence is read.
-"""
-
-from apis import Chat, Gemini, Messages, Ollama, Responses, event, line
+from apis import Chat, Cohere, Gemini, Messages, Ollama, Responses, event, line
 from contract import CATEGORIES
 
 MESSAGE = "The gateway further up has read this already."
@@ -34,7 +31,11 @@ def ollama(shown, members):
     return line({"error": MESSAGE, **members})
 
 
-SHAPES = {Chat: chat, Responses: responses, Messages: messages, Gemini: gemini, Ollama: ollama}
+def cohere(shown, members):
+    return event({"type": "message-end", "delta": {"finish_reason": "ERROR", "error": MESSAGE}, **members}, "message-end")
+
+
+SHAPES = {Chat: chat, Responses: responses, Messages: messages, Gemini: gemini, Ollama: ollama, Cohere: cohere}
 
 
 def last_word(api, category):

@@ -41,7 +41,7 @@ WORDS = (
     "notice what an iterator does not. Those with a ‡ had not ended after ten seconds, the time-out they were given. Not in the "
     "table are the {} categories: as {} error statuses, each raised the class that the SDK has for it, with code, "
     "message, and as many requests and as long pauses as it was told (cohere tries again by the status alone); and "
-    "again, cohere aside, after three words of a stream. `.ci/run` fails where this differs from what it sees; "
+    "again after three words of a stream. `.ci/run` fails where this differs from what it sees; "
     "`tests/clients/run.py --readme README.md` writes it."
 )
 NODE = {"openai node": "openai", "anthropic node": "@anthropic-ai/sdk"}
