@@ -3,6 +3,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+# Everything is built once: it would cost time and room.
+export CARGO_INCREMENTAL=0
 target="${CARGO_TARGET_DIR:-target}"
 gateway="$target/release/examples/gateway"
 venv="$target/venv"
