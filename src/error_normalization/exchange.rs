@@ -61,6 +61,7 @@ impl Exchange {
     }
 
     /// How long ago the request came; `None` if nobody is to hear of it.
+    #[inline]
     pub(super) fn elapsed(&self) -> Option<Duration> {
         self.began.map(|began| began.elapsed())
     }

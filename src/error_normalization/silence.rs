@@ -29,6 +29,7 @@ impl Silence {
     }
 
     /// Stops the time while the client has something to read: it may take as long as it likes.
+    #[inline]
     pub(super) fn pause(&mut self, now: impl FnOnce() -> Instant) {
         if let Some(stall) = &mut self.0 {
             if let Some(since) = stall.since.take() {

@@ -163,6 +163,7 @@ impl Stream {
     }
 
     /// Takes the next frame; the one before must have been taken apart.
+    #[inline]
     pub(super) fn push(&mut self, frame: Bytes) {
         debug_assert!(self.frame.is_empty(), "next() returned None before the next push()");
         self.frame = frame;
@@ -253,12 +254,14 @@ impl Stream {
         })
     }
 
-    /// Holds back what is no whole event yet. Room is doubled, as a `Vec` does it, but made for no
-    /// more than an event may have.
+    /// Holds back what is no whole event yet. There is room for an event as long as the last one; beyond
+    /// that it is doubled, as a `Vec` does it, but made for no more than an event may have.
     fn hold(&mut self, rest: &[u8]) {
         let length = self.tail.len() + rest.len();
         if length > self.tail.capacity() {
-            let room = (2 * length).max(MIN_ROOM).min(self.max_event).max(length);
+            let likely = self.template.length();
+            let room = if likely >= length { likely } else { (2 * length).max(MIN_ROOM) };
+            let room = room.min(self.max_event).max(length);
             self.tail.reserve_exact(room - self.tail.len());
         }
         self.tail.extend_from_slice(rest);

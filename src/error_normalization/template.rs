@@ -66,6 +66,11 @@ pub(super) struct Alike {
 }
 
 impl Template {
+    /// Bytes of the template's event, 0 if there is none.
+    pub(super) fn length(&self) -> usize {
+        self.event.len()
+    }
+
     /// The event that `frame` begins with, if it is like the template.
     #[inline]
     pub(super) fn find(&self, frame: &[u8]) -> Option<Alike> {

@@ -298,6 +298,7 @@ where
         }
     }
 
+    #[inline]
     fn note_first_event(self: Pin<&mut Self>) {
         let this = self.project();
         if this.first_event.is_none() && this.stream.progress().is_meaningful() {
