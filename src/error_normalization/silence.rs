@@ -1,4 +1,4 @@
-//! How long an upstream is silent: the time it is waited for, and not the time its client takes. Pure.
+//! How long an upstream is silent: the time it is waited for, and not the time its client takes.
 
 use std::time::Duration;
 use tokio::time::Instant;
