@@ -2,6 +2,7 @@
 """Measures what the layers cost, beside their peers, and compares it with `goals.toml`.
 
     benches/report.py instructions      fails where a goal is missed; needs valgrind and gungraun-runner
+    benches/report.py proxy             through a real proxy; needs valgrind
     benches/report.py times [--quick]   never fails, since times are noisy
 """
 
@@ -13,16 +14,27 @@ import sys
 import tomllib
 from pathlib import Path
 
+from proxy import drive
+
 BENCHES = Path(__file__).parent
 GOALS = tomllib.loads((BENCHES / "goals.toml").read_text())
 
 # Cases that are compared with another than the `bare` of their group.
-BARE = {"axum_from_fn": "axum_bare"}
+BARE = {
+    "axum_from_fn": "axum_bare",
+    "router, identity": "router",
+    "router, from_fn": "router",
+    "router, layers": "router",
+}
 
 
 def cargo(*arguments):
     command = subprocess.run(["cargo", *arguments], cwd=BENCHES.parent, check=True, stdout=subprocess.PIPE, text=True)
     return command.stdout
+
+
+def cargo_target():
+    return Path(json.loads(cargo("metadata", "--no-deps", "--format-version=1"))["target_directory"])
 
 
 def table(head, rows):
@@ -39,7 +51,7 @@ def print_cases(figures, unit):
     for name, figure in figures.items():
         group, case = name.split("::")
         bare = figures.get(f"{group}::{BARE.get(case, 'bare')}", figure)
-        rows.append([name, f"{figure:,.1f}", f"{figure - bare:+,.1f}", f"{figure / bare:.2f}"])
+        rows.append([name, f"{figure:,.1f}", f"{figure - bare:+,.1f}", f"{figure / bare:.3f}"])
     table(["case", unit, "over bare", "ratio"], rows)
 
 
@@ -61,7 +73,7 @@ def print_goals(figures, goals, missing="MISSED"):
         elif not met and figure <= goal.get("ceiling", -1):
             says = f"not met yet, at most {goal['ceiling']:,}"
         missed |= says == missing
-        rows.append([goal["what"], f"{figure:,.2f}", f"{sign} {wanted:g}", says])
+        rows.append([goal["what"], f"{figure:,.3f}", f"{sign} {wanted:g}", says])
     table(["goal", "measured", "wanted", "verdict"], rows)
     return missed
 
@@ -79,9 +91,16 @@ def instructions(_):
     return print_goals(figures, GOALS["instructions"])
 
 
+def proxy(_):
+    target = cargo_target()
+    cargo("build", "--release", "--example", "bench_proxy")
+    figures = drive.measure(target / "release/examples/bench_proxy")
+    print_cases(figures, "a request, or bytes")
+    return print_goals(figures, GOALS["proxy"])
+
+
 def times(options):
-    target = json.loads(cargo("metadata", "--no-deps", "--format-version=1"))["target_directory"]
-    results = Path(target, "criterion")
+    results = cargo_target() / "criterion"
     shutil.rmtree(results, ignore_errors=True)
     quick = ["--quick", "--measurement-time=0.5"] if options.quick else []
     cargo("bench", "--bench", "times", "--", "--noplot", *quick)
@@ -96,7 +115,7 @@ def times(options):
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("what", choices=["instructions", "times"])
+parser.add_argument("what", choices=["instructions", "proxy", "times"])
 parser.add_argument("--quick", action="store_true", help="a glance, in less than a minute")
 options = parser.parse_args()
-sys.exit({"instructions": instructions, "times": times}[options.what](options))
+sys.exit({"instructions": instructions, "proxy": proxy, "times": times}[options.what](options))
