@@ -53,6 +53,17 @@ node_tools() {
   npm ci --silent --no-audit --no-fund --prefix "$target/node"
 }
 
+# What counts instructions. The runner is of the same version as the crate in Cargo.toml.
+bench_tools() {
+  command -v valgrind >/dev/null || { apt-get update -q && apt-get install -q -y valgrind; }
+  command -v gungraun-runner >/dev/null || cargo install --locked gungraun-runner@0.18.2
+}
+
+# report WHAT [OPTION...]: measures, and fails where a goal is missed that does not depend on the machine.
+report() {
+  "$venv/bin/python" benches/report.py "$@"
+}
+
 build_gateway() {
   cargo build --release --example gateway
 }

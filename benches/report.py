@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """Measures what the layers cost, beside their peers, and compares it with `goals.toml`.
 
-    benches/report.py instructions      fails where a goal is missed; needs valgrind and gungraun-runner
-    benches/report.py proxy             through a real proxy; needs valgrind
-    benches/report.py times [--quick]   never fails, since times are noisy
+    benches/report.py instructions      under valgrind; needs gungraun-runner
+    benches/report.py allocations       counted by `tests/alloc.rs`
+    benches/report.py proxy             through a real proxy, under valgrind
+    benches/report.py times [--quick]
+    benches/report.py all [--write]     all of them; `--write` puts the tables into PERFORMANCE.md
+
+Fails where a goal is missed, but for times, which are noisy.
 """
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +22,7 @@ from pathlib import Path
 from proxy import drive
 
 BENCHES = Path(__file__).parent
+PERFORMANCE = BENCHES.parent / "PERFORMANCE.md"
 GOALS = tomllib.loads((BENCHES / "goals.toml").read_text())
 
 # Cases that are compared with another than the `bare` of their group.
@@ -26,6 +32,8 @@ BARE = {
     "router, from_fn": "router",
     "router, layers": "router",
 }
+
+GOALS_HEAD = ["goal", "measured", "wanted", "verdict"]
 
 
 def cargo(*arguments):
@@ -38,44 +46,44 @@ def cargo_target():
 
 
 def table(head, rows):
-    """Prints rows of text; all but the first column are aligned to the right."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    for row in [head, ["-" * width for width in widths], *rows]:
-        cells = [cell.ljust(width) if not i else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))]
-        print(f"| {' | '.join(cells)} |")
-    print()
+    """Rows of text; all but the first column are aligned to the right."""
+    rows = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    cells = ([cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths))] for row in rows)
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
 
 
-def print_cases(figures, unit):
+def all_cases(figures, unit):
+    """Every case beside the bare one of its group, to be unfolded."""
     rows = []
     for name, figure in figures.items():
         group, case = name.split("::")
         bare = figures.get(f"{group}::{BARE.get(case, 'bare')}", figure)
         rows.append([name, f"{figure:,.1f}", f"{figure - bare:+,.1f}", f"{figure / bare:.3f}"])
-    table(["case", unit, "over bare", "ratio"], rows)
+    cases = table(["case", unit, "over bare", "ratio"], rows)
+    return f"<details><summary>all cases</summary>\n\n{cases}\n</details>\n"
 
 
-def print_goals(figures, goals, missing="MISSED"):
-    """Whether one was missed."""
+def compare(figures, goals, missing="MISSED"):
+    """The goals, and whether one was missed."""
     rows, missed = [], False
     for goal in goals:
         less = figures[goal["less"]] if "less" in goal else 0
         figure = figures[goal["case"]] - less
         if "over" in goal:
             figure /= figures[goal["over"]] - less
-        wanted, sign, met = goal["goal"], "<=", figure <= goal["goal"]
+        sign, met = "<=", figure <= goal["goal"]
         if "bytes" in goal:
             figure = goal["bytes"] / figure
-            sign, met = ">=", figure >= wanted
-        says = "met" if met else missing
+            sign, met = ">=", figure >= goal["goal"]
+        verdict = "met" if met else missing
         if met and "ceiling" in goal:
-            says = "met: remove its ceiling"
+            verdict = "met: remove its ceiling"
         elif not met and figure <= goal.get("ceiling", -1):
-            says = f"not met yet, at most {goal['ceiling']:,}"
-        missed |= says == missing
-        rows.append([goal["what"], f"{figure:,.3f}", f"{sign} {wanted:g}", says])
-    table(["goal", "measured", "wanted", "verdict"], rows)
-    return missed
+            verdict = f"not met yet, at most {goal['ceiling']:,}"
+        missed |= verdict == "MISSED"
+        rows.append([goal["what"], f"{figure:,.3f}", f"{sign} {goal['goal']:g}", verdict])
+    return table(GOALS_HEAD, rows), missed
 
 
 def instructions(_):
@@ -87,16 +95,22 @@ def instructions(_):
         # `Both` stands where there was an earlier run, whose figure is the second.
         total = metrics["Left"] if "Left" in metrics else metrics["Both"][0]
         figures[f"{case['function_name']}::{case['id']}"] = total["Int"] / times
-    print_cases(figures, "instructions")
-    return print_goals(figures, GOALS["instructions"])
+    goals, missed = compare(figures, GOALS["instructions"])
+    return f"{goals}\n{all_cases(figures, 'instructions')}", missed
+
+
+def allocations(_):
+    # Its goals stand in the tests themselves.
+    printed = cargo("test", "--release", "--test", "alloc", "--", "--nocapture", "--test-threads=1")
+    rows = [line.strip("| ").split(" | ") for line in re.findall(r"\| .* \|$", printed, re.MULTILINE)]
+    return table(GOALS_HEAD, rows), False
 
 
 def proxy(_):
-    target = cargo_target()
     cargo("build", "--release", "--example", "bench_proxy")
-    figures = drive.measure(target / "release/examples/bench_proxy")
-    print_cases(figures, "a request, or bytes")
-    return print_goals(figures, GOALS["proxy"])
+    figures = drive.measure(cargo_target() / "release/examples/bench_proxy")
+    goals, missed = compare(figures, GOALS["proxy"])
+    return f"{goals}\n{all_cases(figures, 'instructions, or bytes')}", missed
 
 
 def times(options):
@@ -110,12 +124,31 @@ def times(options):
         each = sorted(time / count for time, count in zip(sample["times"], sample["iters"]))
         # The fastest tenth: what else runs on the machine only ever adds to a time.
         figures["::".join(file.parts[-4:-2])] = each[len(each) // 10]
-    print_cases(figures, "ns")
-    print_goals(figures, GOALS["times"], missing="not met")
+    goals, _ = compare(figures, GOALS["times"], missing="not met")
+    return f"{goals}\n{all_cases(figures, 'ns')}", False
 
+
+def write(name, text):
+    """Puts a table where PERFORMANCE.md has a place for it."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    page = PERFORMANCE.read_text()
+    before, _, rest = page.partition(begin)
+    after = rest.partition(end)[2]
+    PERFORMANCE.write_text(f"{before}{begin}{text}{end}{after}")
+
+
+MEASURES = {"instructions": instructions, "allocations": allocations, "proxy": proxy, "times": times}
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("what", choices=["instructions", "proxy", "times"])
-parser.add_argument("--quick", action="store_true", help="a glance, in less than a minute")
+parser.add_argument("what", choices=[*MEASURES, "all"])
+parser.add_argument("--quick", action="store_true", help="times at a glance, in less than a minute")
+parser.add_argument("--write", action="store_true", help="put the tables into PERFORMANCE.md")
 options = parser.parse_args()
-sys.exit({"instructions": instructions, "proxy": proxy, "times": times}[options.what](options))
+any_missed = False
+for name in MEASURES if options.what == "all" else [options.what]:
+    text, missed = MEASURES[name](options)
+    any_missed |= missed
+    print(f"{text}\n", flush=True)
+    if options.write:
+        write(name, text)
+sys.exit(any_missed)

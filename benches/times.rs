@@ -36,6 +36,14 @@ macro_rules! time_all {
                 stringify!($group),
                 &[$((stringify!($case), cases::$group::$case)),*],
             );)*
+            // The registry takes long to fill under valgrind.
+            let large: [Case; 4] = [
+                ("ours_100k", cases::lookup::ours_100k),
+                ("frozen_100k", cases::lookup::frozen_100k),
+                ("dash_map_100k", cases::lookup::dash_map_100k),
+                ("rw_lock_100k", cases::lookup::rw_lock_100k),
+            ];
+            time(criterion, "lookup", &large);
             let busy: [Case; 5] = [
                 ("bare", busy::bare),
                 ("ours_100", busy::ours_100),

@@ -40,22 +40,21 @@ macro_rules! all_cases {
                 validate_request set_header map_body concurrency_limit box_clone axum_bare
                 axum_from_fn
             }
-            refusal 1000 { bare ours prerendered axum_typed axum_value }
+            refusal 200 { bare ours prerendered axum_typed axum_value }
             lookup 1000 {
-                bare ours_1 ours_100 ours_10k ours_20k ours_100k frozen_1 frozen_10k frozen_100k
-                dash_map_100 dash_map_100k rw_lock_100 rw_lock_100k
+                bare ours_1 ours_100 ours_10k ours_20k frozen_1 frozen_10k dash_map_100 rw_lock_100
             }
             sse_one_event_a_frame 1000 { bare ours sse_stream sse_core eventsource_stream }
-            sse_frames_of_16_kib 6000 { bare ours sse_stream sse_core eventsource_stream }
+            sse_frames_of_16_kib 1000 { bare ours sse_stream sse_core eventsource_stream }
             sse_frames_of_97_bytes 1000 { bare ours sse_stream sse_core eventsource_stream }
             sse_error_null 1000 { bare ours sse_stream sse_core eventsource_stream }
             sse_suspects 1000 { bare ours sse_stream sse_core eventsource_stream }
             sse_event_of_1_kb 1000 { bare ours sse_stream sse_core eventsource_stream }
             sse_event_of_2_kb 1000 { bare ours sse_stream sse_core eventsource_stream }
             sse_streams 10 { bare ours_100 ours_200 }
-            error_of_200_bytes 500 { bare ours }
-            error_of_2_kb 200 { bare ours }
-            error_of_4_kb 200 { bare ours }
+            error_of_200_bytes 100 { bare ours }
+            error_of_2_kb 100 { bare ours }
+            error_of_4_kb 100 { bare ours }
             error_of_32_kb 20 { bare ours }
             error_of_64_kb 20 { bare ours }
             model_first_in_100_kb 10 { bare ours typed }
