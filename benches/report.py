@@ -122,7 +122,7 @@ def proxy(_):
 def time_all():
     results = cargo_target() / "criterion"
     shutil.rmtree(results, ignore_errors=True)
-    cargo("bench", "--bench", "times", "--", "--noplot", "--quick", "--measurement-time=0.5")
+    cargo("bench", "--bench", "times", "--", "--noplot", "--quick", "--measurement-time=0.3")
     figures = {}
     for file in results.glob("*/*/new/sample.json"):
         sample = json.loads(file.read_text())
