@@ -175,7 +175,7 @@ fn a_request_that_passes_costs_no_allocation() {
 
 #[test]
 fn a_refusal_costs_few_allocations() {
-    compare("allocations of a refusal", allocations(refusal::ours()), 2, Some(66));
+    compare("allocations of a refusal", allocations(refusal::ours()), 2, Some(18));
 }
 
 /// Frames without an end.
@@ -282,7 +282,7 @@ async fn an_idle_stream_costs_the_same_few_bytes_however_many_there_are() {
     let bare = bytes_of_idle_streams(&inner, 1_000);
     let [some, more] = [1_000, 2_000].map(|count| bytes_of_idle_streams(&layers, count) - bare);
     assert_eq!(some, more);
-    compare("bytes of an idle stream, over its body's", some, 200, Some(888));
+    compare("bytes of an idle stream, over its body's", some, 200, Some(759));
 }
 
 /// A text over and over, in pieces of one length, so many bytes in all; now and then it must be
