@@ -2,19 +2,21 @@
 
 use crate::readiness::state::StateCell;
 use foldhash::fast::FixedState;
-use std::{collections::HashMap, hash::BuildHasher, sync::Arc};
+use std::{
+    array,
+    hash::{BuildHasher, Hasher},
+    sync::Arc,
+};
 
 const SHARDS: usize = 256;
 
 /// A map that does not change: a change makes another one, which shares all shards but one with it.
 /// Adding to 100,000 names so copies a few hundred entries, not all of them.
-#[derive(Clone, Debug)]
-pub(super) struct Names(Box<[Arc<Shard>]>);
-
 #[derive(Clone, Debug, Default)]
-struct Shard {
-    models: HashMap<Arc<str>, Arc<StateCell>, FixedState>,
-    aliases: HashMap<Arc<str>, Arc<str>, FixedState>,
+pub(super) struct Names {
+    models: Table<Arc<StateCell>>,
+    /// Asked only about names that are no models.
+    aliases: Arc<Table<Arc<str>>>,
 }
 
 impl Names {
@@ -24,59 +26,128 @@ impl Names {
     }
 
     /// The same, and the model's own name.
+    #[inline]
     pub(super) fn resolve(&self, name: &str) -> Option<(&Arc<str>, &Arc<StateCell>)> {
-        let shard = &self.0[shard_of(name)];
-        shard.models.get_key_value(name).or_else(|| self.model(shard.aliases.get(name)?))
+        let hash = hash(name);
+        self.models.get(hash, name).or_else(|| self.model(self.aliases.get(hash, name)?.1))
     }
 
     /// The cell of a model, by its own name.
     pub(super) fn model(&self, name: &str) -> Option<(&Arc<str>, &Arc<StateCell>)> {
-        self.0[shard_of(name)].models.get_key_value(name)
+        self.models.get(hash(name), name)
     }
 
     /// All models, in no order.
     pub(super) fn models(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<StateCell>)> {
-        self.0.iter().flat_map(|shard| &shard.models)
+        self.models.entries()
     }
 
     pub(super) fn with_model(&self, name: Arc<str>, cell: Arc<StateCell>) -> Self {
-        self.edit(&Arc::clone(&name), |shard| shard.models.insert(name, cell))
+        Self { models: self.models.with(name, cell), aliases: Arc::clone(&self.aliases) }
     }
 
     pub(super) fn without_model(&self, name: &str) -> Self {
-        self.edit(name, |shard| shard.models.remove(name))
+        Self { models: self.models.without(name), aliases: Arc::clone(&self.aliases) }
     }
 
     pub(super) fn with_alias(&self, alias: &str, model: &str) -> Self {
-        self.edit(alias, |shard| shard.aliases.insert(alias.into(), model.into()))
+        let aliases = Arc::new(self.aliases.with(alias.into(), model.into()));
+        Self { models: self.models.clone(), aliases }
     }
 
     pub(super) fn without_alias(&self, alias: &str) -> Self {
-        self.edit(alias, |shard| shard.aliases.remove(alias))
+        let aliases = Arc::new(self.aliases.without(alias));
+        Self { models: self.models.clone(), aliases }
     }
 
     /// Whether there is such an alias, of whatever.
     pub(super) fn has_alias(&self, alias: &str) -> bool {
-        self.0[shard_of(alias)].aliases.contains_key(alias)
-    }
-
-    fn edit<T>(&self, name: &str, change: impl FnOnce(&mut Shard) -> T) -> Self {
-        let mut edited = self.clone();
-        change(Arc::make_mut(&mut edited.0[shard_of(name)]));
-        edited
+        self.aliases.get(hash(alias), alias).is_some()
     }
 }
 
-impl Default for Names {
+/// What there is for each name. A reader hashes the name once, and follows one pointer to the entry.
+#[derive(Clone, Debug)]
+struct Table<V>([Arc<Shard<V>>; SHARDS]);
+
+/// Each entry is in its home, or in the first free place after that; behind the last place comes the
+/// first. A quarter is free.
+type Shard<V> = [Option<Entry<V>>];
+
+#[derive(Clone, Debug)]
+struct Entry<V> {
+    hash: u64,
+    name: Arc<str>,
+    value: V,
+}
+
+impl<V> Table<V> {
+    #[inline]
+    fn get(&self, hash: u64, name: &str) -> Option<(&Arc<str>, &V)> {
+        let shard = &*self.0[shard_of(hash)];
+        let (last, first) = shard.split_at(home(hash, shard.len()));
+        let mut entries = first.iter().chain(last).map_while(Option::as_ref);
+        let entry = entries.find(|entry| entry.hash == hash && *entry.name == *name)?;
+        Some((&entry.name, &entry.value))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&Arc<str>, &V)> {
+        let entries = self.0.iter().flat_map(|shard| shard.iter().flatten());
+        entries.map(|entry| (&entry.name, &entry.value))
+    }
+}
+
+impl<V: Clone> Table<V> {
+    fn with(&self, name: Arc<str>, value: V) -> Self {
+        let hash = hash(&name);
+        self.rebuilt(hash, &Arc::clone(&name), Some(Entry { hash, name, value }))
+    }
+
+    fn without(&self, name: &str) -> Self {
+        self.rebuilt(hash(name), name, None)
+    }
+
+    /// With another entry for this name, or none.
+    fn rebuilt(&self, hash: u64, name: &str, entry: Option<Entry<V>>) -> Self {
+        let kept = self.0[shard_of(hash)].iter().flatten().filter(|entry| *entry.name != *name);
+        let entries: Vec<_> = kept.cloned().chain(entry).collect();
+        let places = entries.len() + entries.len().div_ceil(3);
+        let mut shard = vec![None; places];
+        for entry in entries {
+            let mut place = home(entry.hash, places);
+            while shard[place].is_some() {
+                place = (place + 1) % places;
+            }
+            shard[place] = Some(entry);
+        }
+        let mut table = self.clone();
+        table.0[shard_of(hash)] = shard.into();
+        table
+    }
+}
+
+impl<V> Default for Table<V> {
     fn default() -> Self {
-        Self(vec![Arc::default(); SHARDS].into())
+        Self(array::from_fn(|_| Arc::default()))
     }
 }
 
 /// Always the same hash: only the owner of the registry adds names, so nobody can crowd a shard.
-/// Of its bits, the maps inside use the first and the last ones.
-fn shard_of(name: &str) -> usize {
-    usize::from(FixedState::default().hash_one(name).to_le_bytes()[4])
+fn hash(name: &str) -> u64 {
+    let mut hasher = FixedState::default().build_hasher();
+    hasher.write(name.as_bytes());
+    hasher.finish()
+}
+
+/// By the lowest bits of a hash.
+fn shard_of(hash: u64) -> usize {
+    usize::from(hash.to_le_bytes()[0])
+}
+
+/// By the highest bits of a hash: a place for each equal part of all hashes.
+fn home(hash: u64, places: usize) -> usize {
+    let place = ((hash >> 32) * places as u64) >> 32;
+    usize::try_from(place).expect("it is less than the number of places")
 }
 
 #[cfg(test)]
@@ -120,10 +191,43 @@ mod tests {
     }
 
     #[test]
+    fn every_name_is_found_and_no_other_however_full_a_shard_is() {
+        let name = |n: usize| n.to_string();
+        let mut table = Table::default();
+        let has = |table: &Table<usize>, n| {
+            let name = name(n);
+            table.get(hash(&name), &name).map(|(found, value)| (found.to_string(), *value))
+        };
+        for n in 0..5_000 {
+            table = table.with(name(n).into(), 0).with(name(n).into(), n);
+            assert_eq!(has(&table, n), Some((name(n), n)));
+        }
+        for n in (0..5_000).step_by(2) {
+            table = table.without(&name(n));
+        }
+        for n in 0..10_000 {
+            let kept = n % 2 == 1 && n < 5_000;
+            assert_eq!(has(&table, n), kept.then(|| (name(n), n)));
+        }
+        assert_eq!(table.entries().count(), 2_500);
+    }
+
+    #[test]
+    fn names_with_the_same_hash_are_told_apart() {
+        let entry = |name: &str| Entry { hash: 7, name: name.into(), value: name.to_owned() };
+        let table = ["a", "b", "c"]
+            .into_iter()
+            .fold(Table::default(), |table, name| table.rebuilt(7, name, Some(entry(name))));
+        let table = table.rebuilt(7, "b", None);
+        let found = ["a", "b", "c"].map(|name| table.get(7, name).map(|(_, value)| &**value));
+        assert_eq!(found, [Some("a"), None, Some("c")]);
+    }
+
+    #[test]
     fn names_that_count_up_are_spread() {
         let mut sizes = [0; SHARDS];
         for n in 0..100_000 {
-            sizes[shard_of(&format!("meta-llama/Llama-3.1-8B-Instruct-{n:05}"))] += 1;
+            sizes[shard_of(hash(&format!("meta-llama/Llama-3.1-8B-Instruct-{n:05}")))] += 1;
         }
         let largest = sizes.into_iter().max().unwrap();
         assert!(largest < 600, "{largest}");
