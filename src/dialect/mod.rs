@@ -37,6 +37,7 @@
 
 mod answer;
 mod client;
+mod members;
 mod operation;
 mod progress;
 mod view;
@@ -193,21 +194,26 @@ fn data_event(name: Option<&str>, data: &[u8]) -> Vec<u8> {
     event
 }
 
+/// Room for most bodies, in bytes.
+const USUAL_LEN: usize = 512;
+
 /// Compact JSON, without any character that some client takes for the end of a line.
 ///
 /// Line breaks and controls are escaped by `serde_json`. Decoders that split lines as Python does
 /// (httpx's `iter_lines`, and older openai-node) also break at three characters beyond ASCII.
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
-    let mut text = serde_json::to_string(value)
+    let mut text = Vec::with_capacity(USUAL_LEN);
+    serde_json::to_writer(&mut text, value)
         .expect("maps with string keys, strings and numbers are valid JSON");
-    for (line_end, escape) in
-        [('\u{85}', "\\u0085"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")]
-    {
-        if text.contains(line_end) {
-            text = text.replace(line_end, escape);
-        }
+    // The first bytes of the three.
+    if memchr::memchr2(0xc2, 0xe2, &text).is_none() {
+        return text;
     }
-    text.into_bytes()
+    let text = String::from_utf8(text).expect("JSON is text");
+    text.replace('\u{85}', "\\u0085")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+        .into_bytes()
 }
 
 /// The reason phrase; for statuses that are in no registry, the name in use.

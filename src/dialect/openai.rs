@@ -4,7 +4,10 @@
 //! while it reports the failure. The pair of type and code tells the Vercel AI SDK, which derives a
 //! status from words in them, the same as the status does: nothing worth retrying says "invalid".
 
-use super::{Dialect, Extensions, View, json};
+use super::{
+    Dialect, Extensions, USUAL_LEN, View,
+    members::{close, member},
+};
 use crate::error::Category;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -25,13 +28,12 @@ impl Dialect for OpenAi {
     }
 
     fn body(&self, view: &View<'_>) -> Vec<u8> {
-        json(&Envelope { error: ErrorObject::of(view) })
+        let mut out = Vec::with_capacity(USUAL_LEN);
+        out.extend_from_slice(b"{\"error\":");
+        ErrorObject::of(view).write(&mut out);
+        out.push(b'}');
+        out
     }
-}
-
-#[derive(Serialize)]
-struct Envelope<'a> {
-    error: ErrorObject<'a>,
 }
 
 /// The members of `error`.
@@ -54,6 +56,16 @@ impl<'a> ErrorObject<'a> {
             code: code(view),
             extensions: view.extensions(),
         }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        member!(out, "message", self.message);
+        member!(out, "type", self.r#type);
+        member!(out, "param", self.param());
+        member!(out, "code", self.code);
+        self.extensions.write(out);
+        close(out);
     }
 
     pub(super) fn kind(&self) -> &'a str {
@@ -82,8 +94,11 @@ pub(super) fn kind<'a>(view: &View<'a>) -> &'a str {
 /// The code: the provider's where it may be shown, else OpenAI's for the category.
 pub(super) fn code<'a>(view: &View<'a>) -> Option<&'a str> {
     let (_, ours) = kind_and_code(view.category());
-    let theirs = view.code().filter(|code| is_word(code) && !misleads(code, view));
-    theirs.or(ours.filter(|code| !misleads(code, view)))
+    let ours = ours.filter(|code| !misleads(code, view));
+    // What the gate says needs no look.
+    let differs = |code: &&str| Some(*code) != ours;
+    let theirs = view.code().filter(differs).filter(|code| is_word(code) && !misleads(code, view));
+    theirs.or(ours)
 }
 
 /// Whether a code can stand in for ours: a short word, and no number in a string.
@@ -97,7 +112,8 @@ fn is_word(code: &str) -> bool {
 /// Whether a word keeps clients from trying again where they should: the Vercel AI SDK reads a 400
 /// from "invalid".
 fn misleads(word: &str, view: &View<'_>) -> bool {
-    view.is_retryable() && word.to_ascii_lowercase().contains("invalid")
+    let invalid = |at: &[u8]| matches!(at, [b'i' | b'I', ..]) && at.eq_ignore_ascii_case(b"invalid");
+    view.is_retryable() && word.as_bytes().windows("invalid".len()).any(invalid)
 }
 
 /// OpenAI's type and code for a category.

@@ -1,6 +1,9 @@
 //! What a client may see of an error: redacted, rounded, with the client's status.
 
-use super::Operation;
+use super::{
+    Operation,
+    members::{Json, member},
+};
 use crate::error::{Category, InferenceError, Origin, redact};
 use http::StatusCode;
 use serde::Serialize;
@@ -99,7 +102,7 @@ impl<'a> View<'a> {
         disclosure: &'a Disclosure,
     ) -> Self {
         let mut message = if disclosure.redaction {
-            redact(error.message())
+            error.redacted_message()
         } else {
             Cow::Borrowed(error.message())
         };
@@ -292,6 +295,23 @@ pub(super) struct Extensions<'a> {
     origin: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_context: Option<Context<'a>>,
+}
+
+impl Extensions<'_> {
+    /// Writes them as members of an object that has been begun.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        member!(out, "category", self.category);
+        member!(out, "retryable", self.retryable);
+        if let Some(seconds) = self.retry_after {
+            member!(out, "retry_after", Json(seconds));
+        }
+        member!(out, "provider_status", self.provider_status.map(Json));
+        member!(out, "model", self.model.as_deref());
+        member!(out, "origin", self.origin);
+        if let Some(context) = &self.provider_context {
+            member!(out, "provider_context", Json(context));
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -72,6 +72,8 @@ struct Inner {
     category: Category,
     origin: Origin,
     message: Text,
+    /// The message is a text of ours, with nothing in it that came from elsewhere.
+    is_fixed: bool,
     code: Option<Text>,
     kind: Option<Text>,
     param: Option<Text>,
@@ -124,6 +126,7 @@ impl InferenceError {
             category,
             origin: Origin::Upstream,
             message: message.into(),
+            is_fixed: false,
             code: None,
             kind: None,
             param: None,
@@ -138,6 +141,11 @@ impl InferenceError {
             rendered_in: None,
             source: None,
         }))
+    }
+
+    /// An error with a message of ours, in which nothing can need redaction.
+    pub(crate) fn fixed(category: Category, message: &'static str) -> Self {
+        Self::new(category, message).edit(|inner| inner.is_fixed = true)
     }
 
     /// What went wrong.
@@ -156,6 +164,11 @@ impl InferenceError {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// The sentence as it may be shown.
+    pub(crate) fn redacted_message(&self) -> Cow<'_, str> {
+        if self.0.is_fixed { Cow::Borrowed(&self.0.message) } else { redact(&self.0.message) }
     }
 
     /// The provider's machine-readable code, such as `invalid_api_key`.
@@ -343,7 +356,7 @@ impl fmt::Debug for InferenceError {
         f.debug_struct("InferenceError")
             .field("category", &inner.category)
             .field("origin", &inner.origin)
-            .field("message", &redact(&inner.message))
+            .field("message", &self.redacted_message())
             .field("code", &shown(&inner.code))
             .field("kind", &shown(&inner.kind))
             .field("param", &shown(&inner.param))
@@ -365,7 +378,7 @@ impl fmt::Debug for InferenceError {
 impl fmt::Display for InferenceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.0.category)?;
-        redact(&self.0.message).chars().try_for_each(|c| match c {
+        self.redacted_message().chars().try_for_each(|c| match c {
             '\u{61c}'
             | '\u{200e}'
             | '\u{200f}'

@@ -7,6 +7,10 @@ use std::{borrow::Cow, time::Duration};
 /// Longest model name shown, in characters.
 const LONGEST_NAME: usize = 128;
 
+/// What is said of the whole service; of a model, all but the first word.
+const MESSAGE: &str = "Service is not ready to serve requests yet. The deployment may still be \
+                       starting up or is not fully provisioned. Please retry shortly.";
+
 /// Why a request cannot be served now.
 ///
 /// Always a 503 (gRPC: status 14), whatever the reason, and always the same text, which says nothing
@@ -58,14 +62,10 @@ impl NotReady {
     /// The sentence for clients. Its first words are matched on by clients in the field.
     #[must_use]
     pub fn message(&self) -> String {
-        let what = match &self.model {
-            Some(model) => format!("Model `{}`", shown(model)),
-            None => "Service".to_owned(),
-        };
-        format!(
-            "{what} is not ready to serve requests yet. The deployment may still be starting up or \
-             is not fully provisioned. Please retry shortly."
-        )
+        match &self.model {
+            Some(model) => message_for(model),
+            None => MESSAGE.to_owned(),
+        }
     }
 
     /// How long a client should wait: the time the start still takes if that is known, else
@@ -83,16 +83,22 @@ impl NotReady {
     /// The error to answer with; its label is the name of the state.
     #[must_use]
     pub fn into_error(self) -> InferenceError {
-        let error = InferenceError::new(Category::ModelNotReady, self.message())
+        let wait = self.retry_after();
+        let error = match self.model {
+            Some(model) => InferenceError::new(Category::ModelNotReady, message_for(&model))
+                .with_model(String::from(model)),
+            None => InferenceError::fixed(Category::ModelNotReady, MESSAGE),
+        };
+        error
             .with_origin(Origin::Readiness)
             .with_code("model_not_ready")
             .with_label(self.state.as_str())
-            .with_retry_after(self.retry_after());
-        match self.model {
-            Some(model) => error.with_model(String::from(model)),
-            None => error,
-        }
+            .with_retry_after(wait)
     }
+}
+
+fn message_for(model: &str) -> String {
+    format!("Model `{}`{}", shown(model), &MESSAGE["Service".len()..])
 }
 
 /// The error for a model that nobody has heard of.
