@@ -36,6 +36,7 @@ static OF_THE_OLD_BODY: [HeaderName; 23] = [
 ];
 
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
@@ -90,7 +91,10 @@ impl Client {
                 Bytes::new()
             }
             kind => {
-                let content_type = HeaderValue::from_static(dialect.content_type());
+                let content_type = match dialect.content_type() {
+                    "application/json" => JSON,
+                    other => HeaderValue::from_static(other),
+                };
                 parts.headers.insert(header::CONTENT_TYPE, content_type);
                 parts.headers.insert(header::CACHE_CONTROL, NO_STORE);
                 parts.headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);

@@ -32,12 +32,21 @@ impl Member for &str {
         // No way out of the loop, so that many bytes are looked at at once.
         let plain = |b: u8| (b' '..0x80).contains(&b) & (b != b'"') & (b != b'\\');
         if self.bytes().fold(true, |all, b| all & plain(b)) {
-            out.push(b'"');
-            out.extend_from_slice(self.as_bytes());
-            out.push(b'"');
+            Word(self).write(out);
         } else {
             Json(self).write(out);
         }
+    }
+}
+
+/// A word of ours, or one that has been looked at: nothing in it needs an escape.
+pub(super) struct Word<'a>(pub(super) &'a str);
+
+impl Member for Word<'_> {
+    fn write(self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.extend_from_slice(self.0.as_bytes());
+        out.push(b'"');
     }
 }
 

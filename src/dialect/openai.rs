@@ -6,7 +6,7 @@
 
 use super::{
     Dialect, Extensions, USUAL_LEN, View,
-    members::{close, member},
+    members::{Word, close, member},
 };
 use crate::error::Category;
 use serde::Serialize;
@@ -61,9 +61,9 @@ impl<'a> ErrorObject<'a> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'{');
         member!(out, "message", self.message);
-        member!(out, "type", self.r#type);
+        member!(out, "type", Word(self.r#type));
         member!(out, "param", self.param());
-        member!(out, "code", self.code);
+        member!(out, "code", self.code.map(Word));
         self.extensions.write(out);
         close(out);
     }
@@ -81,23 +81,30 @@ impl<'a> ErrorObject<'a> {
     }
 }
 
-/// The type: the provider's where it says more, else OpenAI's for the category.
+/// What keeps clients from trying again: the Vercel AI SDK reads a 400 from it. Types and codes of ours
+/// that say so begin with it.
+const INVALID: &str = "invalid";
+
+/// The type: the provider's where it says more, else OpenAI's for the category. Always a
+/// [word](is_word).
 pub(super) fn kind<'a>(view: &View<'a>) -> &'a str {
     let (ours, _) = kind_and_code(view.category());
     match specific_kind(view) {
         Some(theirs) => theirs,
-        None if misleads(ours, view) => "server_error",
+        None if view.is_retryable() && ours.starts_with(INVALID) => "server_error",
         None => ours,
     }
 }
 
-/// The code: the provider's where it may be shown, else OpenAI's for the category.
+/// The code: the provider's where it may be shown, else OpenAI's for the category. Always a
+/// [word](is_word).
 pub(super) fn code<'a>(view: &View<'a>) -> Option<&'a str> {
     let (_, ours) = kind_and_code(view.category());
-    let ours = ours.filter(|code| !misleads(code, view));
-    // What the gate says needs no look.
-    let differs = |code: &&str| Some(*code) != ours;
-    let theirs = view.code().filter(differs).filter(|code| is_word(code) && !misleads(code, view));
+    let ours = ours.filter(|code| !(view.is_retryable() && code.starts_with(INVALID)));
+    if ours.is_some_and(|code| view.has_code(code)) {
+        return ours;
+    }
+    let theirs = view.code().filter(|code| is_word(code) && !misleads(code, view));
     theirs.or(ours)
 }
 
@@ -109,11 +116,10 @@ fn is_word(code: &str) -> bool {
         && code.bytes().any(|b| b.is_ascii_alphabetic())
 }
 
-/// Whether a word keeps clients from trying again where they should: the Vercel AI SDK reads a 400
-/// from "invalid".
+/// Whether a word of the provider's keeps clients from trying again where they should.
 fn misleads(word: &str, view: &View<'_>) -> bool {
-    let invalid = |at: &[u8]| matches!(at, [b'i' | b'I', ..]) && at.eq_ignore_ascii_case(b"invalid");
-    view.is_retryable() && word.as_bytes().windows("invalid".len()).any(invalid)
+    let invalid = |at: &[u8]| at.eq_ignore_ascii_case(INVALID.as_bytes());
+    view.is_retryable() && word.as_bytes().windows(INVALID.len()).any(invalid)
 }
 
 /// OpenAI's type and code for a category.

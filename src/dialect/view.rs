@@ -2,7 +2,7 @@
 
 use super::{
     Operation,
-    members::{Json, member},
+    members::{Json, Word, member},
 };
 use crate::error::{Category, InferenceError, Origin, redact};
 use http::StatusCode;
@@ -156,6 +156,11 @@ impl<'a> View<'a> {
         self.error.code().filter(|code| self.may_show(code))
     }
 
+    /// Whether the provider's code is this one, which then may be shown.
+    pub(super) fn has_code(&self, code: &str) -> bool {
+        self.error.code() == Some(code)
+    }
+
     /// The provider's type of error, if it may be shown.
     #[must_use]
     pub fn kind(&self) -> Option<&'a str> {
@@ -300,14 +305,14 @@ pub(super) struct Extensions<'a> {
 impl Extensions<'_> {
     /// Writes them as members of an object that has been begun.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        member!(out, "category", self.category);
+        member!(out, "category", Word(self.category));
         member!(out, "retryable", self.retryable);
         if let Some(seconds) = self.retry_after {
             member!(out, "retry_after", Json(seconds));
         }
         member!(out, "provider_status", self.provider_status.map(Json));
         member!(out, "model", self.model.as_deref());
-        member!(out, "origin", self.origin);
+        member!(out, "origin", Word(self.origin));
         if let Some(context) = &self.provider_context {
             member!(out, "provider_context", Json(context));
         }

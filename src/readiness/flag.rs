@@ -75,7 +75,7 @@ impl ReadyFlag {
     /// The state.
     #[must_use]
     pub fn state(&self) -> State {
-        self.0.state.load(self.0.origin.elapsed())
+        self.0.state.load_at(|| self.0.origin.elapsed())
     }
 
     /// Waits until no request that passed a gate of this flag is [under way](InFlight), at most

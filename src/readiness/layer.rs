@@ -118,7 +118,7 @@ impl<P> ReadinessLayer<P> {
 
 impl Config {
     pub(super) fn is_exempt(&self, path: &str) -> bool {
-        let last = path.rsplit('/').next().unwrap_or_default();
+        let last = path.bytes().rposition(|b| b == b'/').map_or(path, |slash| &path[slash + 1..]);
         self.exempt.iter().any(|segment| **segment == *last)
     }
 }

@@ -94,18 +94,21 @@ impl StateCell {
     }
 
     pub(super) fn load(&self, now: Duration) -> State {
+        self.load_at(|| now)
+    }
+
+    /// The same; `now` is asked for only where a state depends on it.
+    pub(super) fn load_at(&self, now: impl Fn() -> Duration) -> State {
         let word = self.0.load(Ordering::Acquire);
+        let end = word >> 3;
         match word & KIND {
             READY => State::Ready,
             INCOMPLETE => State::Incomplete,
             DRAINING => State::Draining,
-            READY_UNTIL if millis(now) <= word >> 3 => State::Ready,
+            READY_UNTIL if millis(now()) <= end => State::Ready,
             FAILED | READY_UNTIL => State::Failed,
-            _ => {
-                let end = word >> 3;
-                let left = Duration::from_millis(end).saturating_sub(now);
-                State::Starting { eta: (end > 0).then_some(left) }
-            }
+            _ if end == 0 => State::starting(),
+            _ => State::Starting { eta: Some(Duration::from_millis(end).saturating_sub(now())) },
         }
     }
 }

@@ -273,7 +273,7 @@ impl Shared {
         if cell.is_ready(|| self.now()) {
             return None;
         }
-        Some(cell.load(self.now())).filter(|state| !state.is_ready())
+        Some(cell.load_at(|| self.now())).filter(|state| !state.is_ready())
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
