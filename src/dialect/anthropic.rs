@@ -4,11 +4,12 @@
 //! SDKs skip an error whose event has no name. The inner type is all that they learn from a stream,
 //! since the status was 200: it must be right by itself.
 
-use super::{Dialect, Extensions, Seen, View, data_event, json};
+use super::{
+    Dialect, Extensions, Seen, USUAL_LEN, View, data_event,
+    members::{Word, close, member},
+};
 use crate::error::Category;
 use http::{HeaderValue, header::HeaderName, response};
-use serde::Serialize;
-use std::borrow::Cow;
 
 /// The error object of the Anthropic API, and the header `request-id`; mid-stream `event: error`.
 ///
@@ -28,15 +29,7 @@ impl Dialect for Anthropic {
     }
 
     fn body(&self, view: &View<'_>) -> Vec<u8> {
-        json(&Envelope {
-            r#type: "error",
-            error: ErrorObject {
-                r#type: kind(view),
-                message: view.message(),
-                extensions: Some(view.extensions()),
-            },
-            request_id: view.request_id(),
-        })
+        envelope(view, Some(view.extensions()))
     }
 
     fn head(&self, view: &View<'_>, parts: &mut response::Parts) {
@@ -55,27 +48,27 @@ impl Dialect for Anthropic {
 
 /// The body without a member of ours, for systems that are reproduced exactly.
 pub(super) fn bare_body(view: &View<'_>) -> Vec<u8> {
-    json(&Envelope {
-        r#type: "error",
-        error: ErrorObject { r#type: kind(view), message: view.message(), extensions: None },
-        request_id: None,
-    })
+    envelope(view, None)
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
-    r#type: &'static str,
-    error: ErrorObject<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<Cow<'a, str>>,
-}
-
-#[derive(Serialize)]
-struct ErrorObject<'a> {
-    r#type: &'static str,
-    message: &'a str,
-    #[serde(flatten)]
-    extensions: Option<Extensions<'a>>,
+fn envelope(view: &View<'_>, extensions: Option<Extensions<'_>>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(USUAL_LEN);
+    out.push(b'{');
+    member!(&mut out, "type", Word("error"));
+    out.extend_from_slice(b"\"error\":{");
+    member!(&mut out, "type", Word(kind(view)));
+    member!(&mut out, "message", view.message());
+    let request_id = view.request_id().filter(|_| extensions.is_some());
+    if let Some(extensions) = extensions {
+        extensions.write(&mut out);
+    }
+    close(&mut out);
+    out.push(b',');
+    if let Some(id) = request_id {
+        member!(&mut out, "request_id", &*id);
+    }
+    close(&mut out);
+    out
 }
 
 /// Anthropic's type for an error.
