@@ -56,6 +56,12 @@ impl Member for bool {
     }
 }
 
+impl Member for u64 {
+    fn write(self, out: &mut Vec<u8>) {
+        serde_json::to_writer(out, &self).expect("a number is valid JSON");
+    }
+}
+
 /// `null` if there is none.
 impl<T: Member> Member for Option<T> {
     fn write(self, out: &mut Vec<u8>) {
@@ -92,9 +98,10 @@ mod tests {
         member!(&mut out, "a", "b\"c");
         member!(&mut out, "d", None::<bool>);
         member!(&mut out, "e", Some(true));
-        member!(&mut out, "f", Json(7));
+        member!(&mut out, "f", 7);
+        member!(&mut out, "g", Json([8]));
         close(&mut out);
-        assert_eq!(out, br#"{"a":"b\"c","d":null,"e":true,"f":7}"#);
+        assert_eq!(out, br#"{"a":"b\"c","d":null,"e":true,"f":7,"g":[8]}"#);
     }
 
     #[test]

@@ -308,9 +308,9 @@ impl Extensions<'_> {
         member!(out, "category", Word(self.category));
         member!(out, "retryable", self.retryable);
         if let Some(seconds) = self.retry_after {
-            member!(out, "retry_after", Json(seconds));
+            member!(out, "retry_after", seconds);
         }
-        member!(out, "provider_status", self.provider_status.map(Json));
+        member!(out, "provider_status", self.provider_status.map(u64::from));
         member!(out, "model", self.model.as_deref());
         member!(out, "origin", Word(self.origin));
         if let Some(context) = &self.provider_context {

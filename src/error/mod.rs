@@ -122,30 +122,18 @@ impl InferenceError {
     /// An error with nothing but a category and a message, said by the
     /// [upstream](Origin::Upstream) until [`with_origin`](Self::with_origin) says otherwise.
     pub fn new(category: Category, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Arc::new(Inner {
-            category,
-            origin: Origin::Upstream,
-            message: message.into(),
-            is_fixed: false,
-            code: None,
-            kind: None,
-            param: None,
-            model: None,
-            provider: None,
-            provider_status: None,
-            endpoint: None,
-            request_id: None,
-            label: None,
-            retryable: None,
-            retry_after: None,
-            rendered_in: None,
-            source: None,
-        }))
+        Self(Arc::new(Inner::new(category, message.into())))
     }
 
-    /// An error with a message of ours, in which nothing can need redaction.
-    pub(crate) fn fixed(category: Category, message: &'static str) -> Self {
-        Self::new(category, message).edit(|inner| inner.is_fixed = true)
+    /// What a gate says, with its code. Nothing in a text of ours can need redaction; something in one
+    /// that was put together can.
+    pub(crate) fn of_gate(category: Category, message: Text, code: &'static str) -> Self {
+        Self(Arc::new(Inner {
+            origin: Origin::Readiness,
+            is_fixed: matches!(message, Cow::Borrowed(_)),
+            code: Some(Cow::Borrowed(code)),
+            ..Inner::new(category, message)
+        }))
     }
 
     /// What went wrong.
@@ -346,6 +334,30 @@ impl InferenceError {
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
+    }
+}
+
+impl Inner {
+    fn new(category: Category, message: Text) -> Self {
+        Self {
+            category,
+            origin: Origin::Upstream,
+            message,
+            is_fixed: false,
+            code: None,
+            kind: None,
+            param: None,
+            model: None,
+            provider: None,
+            provider_status: None,
+            endpoint: None,
+            request_id: None,
+            label: None,
+            retryable: None,
+            retry_after: None,
+            rendered_in: None,
+            source: None,
+        }
     }
 }
 

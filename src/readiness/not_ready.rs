@@ -1,7 +1,7 @@
 //! The one place where "not ready" is put into words.
 
 use super::State;
-use crate::error::{Category, InferenceError, Origin, retry_after};
+use crate::error::{Category, InferenceError, retry_after};
 use std::{borrow::Cow, time::Duration};
 
 /// Longest model name shown, in characters.
@@ -83,17 +83,16 @@ impl NotReady {
     /// The error to answer with; its label is the name of the state.
     #[must_use]
     pub fn into_error(self) -> InferenceError {
-        let wait = self.retry_after();
-        let error = match self.model {
-            Some(model) => InferenceError::new(Category::ModelNotReady, message_for(&model))
-                .with_model(String::from(model)),
-            None => InferenceError::fixed(Category::ModelNotReady, MESSAGE),
-        };
-        error
-            .with_origin(Origin::Readiness)
-            .with_code("model_not_ready")
-            .with_label(self.state.as_str())
-            .with_retry_after(wait)
+        let error = InferenceError::of_gate(
+            Category::ModelNotReady,
+            self.model.as_deref().map_or(MESSAGE.into(), |model| message_for(model).into()),
+            "model_not_ready",
+        );
+        let error = error.with_label(self.state.as_str()).with_retry_after(self.retry_after());
+        match self.model {
+            Some(model) => error.with_model(String::from(model)),
+            None => error,
+        }
     }
 }
 
@@ -104,12 +103,10 @@ fn message_for(model: &str) -> String {
 /// The error for a model that nobody has heard of.
 pub(crate) fn unknown_model(model: Option<&str>) -> InferenceError {
     let message = match model {
-        Some(model) => format!("Model not found: `{}`", shown(model)),
-        None => "Model not found".to_owned(),
+        Some(model) => format!("Model not found: `{}`", shown(model)).into(),
+        None => "Model not found".into(),
     };
-    let error = InferenceError::new(Category::ModelNotFound, message)
-        .with_origin(Origin::Readiness)
-        .with_code("model_not_found");
+    let error = InferenceError::of_gate(Category::ModelNotFound, message, "model_not_found");
     match model {
         Some(model) => error.with_model(model.to_owned()),
         None => error,
@@ -154,6 +151,17 @@ mod tests {
     fn a_hostile_model_name_stays_a_name() {
         assert_eq!(shown("a\nb\u{202e}c`d\u{1b}[2J"), "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}[2J");
         assert_eq!(shown(&"é".repeat(1 << 20)).chars().count(), LONGEST_NAME);
+    }
+
+    #[test]
+    fn a_models_name_is_redacted_and_the_text_without_one_is_shown_as_it_is() {
+        let not_ready = NotReady::new(State::Failed);
+        let error = not_ready.clone().for_model("/home/me/llama").into_error();
+        assert!(error.to_string().starts_with("model_not_ready: Model `[redacted]` is not ready"));
+        let unknown = unknown_model(Some("/home/me/llama")).to_string();
+        assert_eq!(unknown, "model_not_found: Model not found: `[redacted]`");
+        assert_eq!(not_ready.into_error().to_string(), format!("model_not_ready: {MESSAGE}"));
+        assert!(matches!(crate::error::redact(MESSAGE), Cow::Borrowed(_)));
     }
 
     #[test]
