@@ -26,47 +26,62 @@
 //! assert!(error.get("param").is_missing());
 //! ```
 
+use super::json_index::{self, Node};
 use memchr::memchr2;
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 /// A value of a JSON text, as the slice it was written in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Json<'a>(&'a [u8]);
+#[derive(Clone, Copy)]
+pub struct Json<'a> {
+    text: &'a [u8],
+    /// Where its members are, if somebody has [looked](json_index) already.
+    nodes: &'a [Node<'a>],
+}
 
 impl<'a> Json<'a> {
     /// What is not there.
-    pub const MISSING: Json<'static> = Json(b"");
+    pub const MISSING: Json<'static> = Json { text: b"", nodes: &[] };
 
     /// The first value of a text; a byte order mark and blanks before it are skipped.
     #[must_use]
     pub fn of(text: &'a [u8]) -> Self {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let start = blanks(text, 0);
-        Self(&text[start..value_end(text, start)])
+        Self::plain(&text[start..value_end(text, start)])
+    }
+
+    /// A value whose members nobody has looked for.
+    fn plain(text: &'a [u8]) -> Self {
+        Self { text, nodes: &[] }
+    }
+
+    /// A value whose members are known.
+    pub(super) fn indexed(text: &'a [u8], nodes: &'a [Node<'a>]) -> Self {
+        Self { text, nodes }
     }
 
     /// The bytes of this value; empty if it is missing.
     #[must_use]
     pub fn raw(self) -> &'a [u8] {
-        self.0
+        self.text
     }
 
     /// Whether there is nothing here.
     #[must_use]
     pub fn is_missing(self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
     }
 
     /// Whether this is an object.
     #[must_use]
     pub fn is_object(self) -> bool {
-        self.0.first() == Some(&b'{')
+        self.text.first() == Some(&b'{')
     }
 
     /// Whether this is an array.
     #[must_use]
     pub fn is_array(self) -> bool {
-        self.0.first() == Some(&b'[')
+        self.text.first() == Some(&b'[')
     }
 
     /// Whether this is there and says something: not `null`, `false`, `0`, `""`, `{}` or `[]`.
@@ -74,19 +89,23 @@ impl<'a> Json<'a> {
     /// `"error": null` and `"error": {}` are how healthy answers say that there was no error.
     #[must_use]
     pub fn is_truthy(self) -> bool {
-        match self.0.first() {
+        match self.text.first() {
             None | Some(b'n' | b'f') => false,
-            Some(b'"') => self.0 != b"\"\"",
+            Some(b'"') => self.text != b"\"\"",
             Some(b'{') => self.members().next().is_some(),
             Some(b'[') => self.items().next().is_some(),
-            Some(_) => self.0 != b"0",
+            Some(_) => self.text != b"0",
         }
     }
 
     /// The first member of this name, or [`MISSING`](Self::MISSING).
     #[must_use]
+    #[inline]
     pub fn get(self, key: &str) -> Json<'a> {
-        self.members().find(|(name, _)| name == key).map_or(Json::MISSING, |(_, value)| value)
+        match self.nodes.split_first() {
+            Some((object, members)) => json_index::get(object, members, key),
+            None => self.members().get(key),
+        }
     }
 
     /// The members of an object, in the order of the text; none if this is no object.
@@ -104,7 +123,7 @@ impl<'a> Json<'a> {
     /// The text of a string, escapes undone; whatever is no character becomes U+FFFD.
     #[must_use]
     pub fn string(self) -> Option<Cow<'a, str>> {
-        let inner = self.0.strip_prefix(b"\"")?;
+        let inner = self.text.strip_prefix(b"\"")?;
         Some(unescape(inner.strip_suffix(b"\"").unwrap_or(inner)))
     }
 
@@ -113,9 +132,9 @@ impl<'a> Json<'a> {
     /// Providers write `"code": 429` and `"code": "429"` for the same thing.
     #[must_use]
     pub fn text(self) -> Option<Cow<'a, str>> {
-        match self.0.first()? {
+        match self.text.first()? {
             b'"' => self.string(),
-            b'-' | b'0'..=b'9' => Some(String::from_utf8_lossy(self.0)),
+            b'-' | b'0'..=b'9' => Some(String::from_utf8_lossy(self.text)),
             _ => None,
         }
     }
@@ -123,17 +142,31 @@ impl<'a> Json<'a> {
     /// A whole number without sign.
     #[must_use]
     pub fn number(self) -> Option<u64> {
-        std::str::from_utf8(self.0).ok()?.parse().ok()
+        std::str::from_utf8(self.text).ok()?.parse().ok()
     }
 
     /// `true` or `false`.
     #[must_use]
     pub fn boolean(self) -> Option<bool> {
-        match self.0 {
+        match self.text {
             b"true" => Some(true),
             b"false" => Some(false),
             _ => None,
         }
+    }
+}
+
+impl PartialEq for Json<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Json<'_> {}
+
+impl fmt::Debug for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Json").field(&self.text).finish()
     }
 }
 
@@ -145,10 +178,30 @@ impl<'a> Iterator for Members<'a> {
     type Item = (Cow<'a, str>, Json<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let key = self.0.value()?.string()?;
-        self.0.separator(b':')?;
-        let value = self.0.value().unwrap_or(Json::MISSING);
-        Some((key, value))
+        self.next_raw().map(|(key, value)| (unescape(key), value))
+    }
+}
+
+impl<'a> Members<'a> {
+    /// The members behind a byte of an object.
+    pub(super) fn after(object: &'a [u8], at: usize) -> Self {
+        Self(Rest { text: object, at })
+    }
+
+    /// The first member of this name that is still to come.
+    pub(super) fn get(mut self, key: &str) -> Json<'a> {
+        while let Some((name, value)) = self.next_raw() {
+            if is_key(name, key) {
+                return value;
+            }
+        }
+        Json::MISSING
+    }
+
+    /// The next member, its key as it is written between the quotes.
+    fn next_raw(&mut self) -> Option<(&'a [u8], Json<'a>)> {
+        let key = self.0.key()?;
+        Some((key, self.0.value().unwrap_or(Json::MISSING)))
     }
 }
 
@@ -166,36 +219,60 @@ impl<'a> Iterator for Items<'a> {
 
 /// What is left of the inside of an object or array.
 #[derive(Clone, Debug)]
-struct Rest<'a> {
-    text: &'a [u8],
-    at: usize,
+pub(super) struct Rest<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl<'a> Rest<'a> {
     fn inside(json: Json<'a>, bracket: u8) -> Self {
-        let text = if json.0.first() == Some(&bracket) { &json.0[1..] } else { &[] };
+        let text = if json.text.first() == Some(&bracket) { &json.text[1..] } else { &[] };
         Self { text, at: 0 }
     }
 
-    /// The next value, commas before it skipped; `None` at the closing bracket or a stray byte.
-    fn value(&mut self) -> Option<Json<'a>> {
+    /// Where the next value starts, commas before it skipped.
+    pub(super) fn start(&self) -> usize {
         let mut start = blanks(self.text, self.at);
         while self.text.get(start) == Some(&b',') {
             start = blanks(self.text, start + 1);
         }
-        let end = value_end(self.text, start);
-        self.at = end;
-        (end > start).then(|| Json(&self.text[start..end]))
+        start
     }
 
-    fn separator(&mut self, byte: u8) -> Option<()> {
-        let at = blanks(self.text, self.at);
-        self.at = at + 1;
-        (self.text.get(at) == Some(&byte)).then_some(())
+    /// The next value; `None` at the closing bracket or a stray byte.
+    pub(super) fn value(&mut self) -> Option<Json<'a>> {
+        let start = self.start();
+        let end = value_end(self.text, start);
+        self.at = end;
+        (end > start).then(|| Json::plain(&self.text[start..end]))
+    }
+
+    /// What stands between the quotes of the next key; `None`, and it stays where it is, if none
+    /// follows.
+    pub(super) fn key(&mut self) -> Option<&'a [u8]> {
+        let start = self.start();
+        self.text.get(start).filter(|byte| **byte == b'"')?;
+        let end = string_end(self.text, start);
+        let colon = blanks(self.text, end);
+        self.text.get(colon).filter(|byte| **byte == b':')?;
+        self.at = colon + 1;
+        // A colon follows, so that the string has ended with its quote.
+        Some(&self.text[start + 1..end - 1])
     }
 }
 
-fn blanks(text: &[u8], mut at: usize) -> usize {
+/// Whether this is the key, which may be written with escapes.
+pub(super) fn is_key(written: &[u8], key: &str) -> bool {
+    if written.len() == key.len() {
+        return written == key.as_bytes() && !key.contains('\\');
+    }
+    // One character takes at most six bytes for each of its own.
+    (key.len()..=6 * key.len()).contains(&written.len())
+        && written.contains(&b'\\')
+        && unescape(written) == key
+}
+
+pub(super) fn blanks(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
         at += 1;
     }
@@ -203,7 +280,7 @@ fn blanks(text: &[u8], mut at: usize) -> usize {
 }
 
 /// Where the value that starts at `start` ends: `start` itself if no value starts there.
-fn value_end(text: &[u8], start: usize) -> usize {
+pub(super) fn value_end(text: &[u8], start: usize) -> usize {
     match text.get(start) {
         Some(b'"') => string_end(text, start),
         Some(b'{' | b'[') => nest_end(text, start),
@@ -218,21 +295,48 @@ fn value_end(text: &[u8], start: usize) -> usize {
 /// The position after the closing quote of the string that starts at `start`.
 fn string_end(text: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if text[at] == b'"' {
-            return at + 1;
+    while let Some(found) = quote_or_backslash(text, at) {
+        if text[found] == b'"' {
+            return found + 1;
         }
-        at += 2;
+        at = found + 2;
     }
     text.len()
+}
+
+/// The first quote or backslash from `at` on.
+///
+/// Most strings are short, or full of escapes, and end before `memchr` has got going: the first
+/// bytes are looked at here, eight at a time.
+fn quote_or_backslash(text: &[u8], mut at: usize) -> Option<usize> {
+    for _ in 0..4 {
+        let Some(eight) = text.get(at..)?.first_chunk() else { break };
+        let eight = u64::from_le_bytes(*eight);
+        let found = marks(eight, b'"') | marks(eight, b'\\');
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr2(b'"', b'\\', text.get(at..)?).map(|found| at + found)
+}
+
+/// The top bit of the first byte that is this one; there may be more behind it.
+fn marks(eight: u64, byte: u8) -> u64 {
+    const LOW: u64 = u64::MAX / 255;
+    let zero = eight ^ (LOW * u64::from(byte));
+    zero.wrapping_sub(LOW) & !zero & (LOW << 7)
 }
 
 /// The position after the bracket that closes the one at `start`. Kinds of brackets are not told
 /// apart: a text that mixes them is broken anyway, and still has an end.
 fn nest_end(text: &[u8], start: usize) -> usize {
-    let mut depth = 0_usize;
-    let mut at = start;
+    closed(text, start + 1)
+}
+
+/// The position after the bracket that closes the one whose inside `at` is in.
+pub(super) fn closed(text: &[u8], mut at: usize) -> usize {
+    let mut depth = 1_usize;
     while let Some(byte) = text.get(at) {
         match byte {
             b'"' => {
@@ -256,12 +360,12 @@ fn nest_end(text: &[u8], start: usize) -> usize {
 /// The text of a string between its quotes.
 fn unescape(inner: &[u8]) -> Cow<'_, str> {
     if !inner.contains(&b'\\') {
-        return String::from_utf8_lossy(inner);
+        return characters(inner);
     }
     let mut out = String::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(backslash) = memchr::memchr(b'\\', rest) {
-        out.push_str(&String::from_utf8_lossy(&rest[..backslash]));
+        out.push_str(&characters(&rest[..backslash]));
         rest = &rest[backslash + 1..];
         let Some((&escape, tail)) = rest.split_first() else { break };
         rest = tail;
@@ -280,8 +384,16 @@ fn unescape(inner: &[u8]) -> Cow<'_, str> {
             _ => char::REPLACEMENT_CHARACTER,
         });
     }
-    out.push_str(&String::from_utf8_lossy(rest));
+    out.push_str(&characters(rest));
     Cow::Owned(out)
+}
+
+/// Text without escapes; it nearly always is UTF-8, which is cheaper to see than to replace.
+fn characters(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }
 
 /// The character of the hexadecimal digits after `\u`, and how many bytes say so; a surrogate takes

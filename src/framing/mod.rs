@@ -23,6 +23,7 @@
 //! ```
 
 pub mod json;
+pub(crate) mod json_index;
 pub mod json_keys;
 pub mod ndjson;
 pub mod sse;

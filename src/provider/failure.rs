@@ -3,7 +3,7 @@
 use super::Provider;
 use crate::{
     error::{Category, InferenceError, retry_after},
-    framing::json::Json,
+    framing::{json::Json, json_index::Index},
 };
 use http::{HeaderMap, HeaderName, StatusCode};
 use std::{
@@ -21,7 +21,7 @@ pub struct Failure<'a> {
     status: Option<StatusCode>,
     headers: Option<&'a HeaderMap>,
     body: &'a [u8],
-    json: Json<'a>,
+    index: Index<'a>,
     now: SystemTime,
     max_retry_after: Duration,
     max_message: usize,
@@ -42,7 +42,7 @@ impl<'a> Failure<'a> {
             status: None,
             headers: None,
             body: data,
-            json: object_of(Json::of(data)),
+            index: Index::of(data),
             now: SystemTime::UNIX_EPOCH,
             max_retry_after: Duration::from_secs(3600),
             max_message: 2000,
@@ -111,8 +111,8 @@ impl<'a> Failure<'a> {
     /// The body as JSON: its object, or the first object of an array (Google's `[{"error":…}]`), else
     /// [`Json::MISSING`].
     #[must_use]
-    pub fn json(&self) -> Json<'a> {
-        self.json
+    pub fn json(&self) -> Json<'_> {
+        self.index.json()
     }
 
     /// The longest wait to believe.
@@ -160,12 +160,6 @@ impl<'a> Failure<'a> {
         }
         error
     }
-}
-
-/// The object of a body: itself, or the first value of an array.
-fn object_of(json: Json<'_>) -> Json<'_> {
-    let object = if json.is_array() { json.items().next() } else { Some(json) };
-    object.filter(|json| json.is_object()).unwrap_or(Json::MISSING)
 }
 
 /// One line of at most `max` characters: runs of blanks and control characters become one blank.

@@ -77,7 +77,7 @@ impl<'a> Answer<'a> {
 
     /// A top-level member of a JSON body that is a string.
     #[must_use]
-    pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
+    pub fn text(&self, key: &str) -> Option<Cow<'_, str>> {
         self.failure.json().get(key).string()
     }
 
