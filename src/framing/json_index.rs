@@ -169,7 +169,9 @@ mod tests {
 
     #[test]
     fn members_are_those_that_a_walk_finds() {
-        let many = |n: usize| format!(r#"{{"b":{{{}"a":1}},"error":{{"a":2}},"a":3}}"#, r#""x":0,"#.repeat(n));
+        let many = |n: usize| {
+            format!(r#"{{"b":{{{}"a":1}},"error":{{"a":2}},"a":3}}"#, r#""x":0,"#.repeat(n))
+        };
         let long = [100, 126, 127, 128, 200].map(many);
         let table = [
             "",

@@ -32,7 +32,8 @@ impl<'a> Failure<'a> {
     #[must_use]
     pub fn of_answer(status: StatusCode, headers: &'a HeaderMap, body: &'a [u8]) -> Self {
         let status = Some(status).filter(|status| !status.is_success());
-        Self { status, headers: Some(headers), ..Self::of_event(body) }
+        let headers = Some(headers).filter(|headers| !headers.is_empty());
+        Self { status, headers, ..Self::of_event(body) }
     }
 
     /// The data of an event in a stream: there is no status, and the headers said that all is well.
@@ -144,8 +145,8 @@ impl<'a> Failure<'a> {
     ) -> InferenceError {
         let message = tidy(message, self.max_message);
         let wait = self.header_wait().or_else(|| {
-            let asked = category.is_retryable().then_some(&message)?;
-            retry_after::from_text(asked, self.max_retry_after)
+            let asked = category.is_retryable() && message.bytes().any(|b| b.is_ascii_digit());
+            asked.then(|| retry_after::from_text(&message, self.max_retry_after))?
         });
         let mut error = InferenceError::new(category, message).with_provider(provider.name());
         if let Some(status) = self.status {
@@ -164,6 +165,13 @@ impl<'a> Failure<'a> {
 
 /// One line of at most `max` characters: runs of blanks and control characters become one blank.
 fn tidy(text: &str, max: usize) -> String {
+    let plain = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b'!'..=b'~'));
+    // Most are: words of ASCII with one blank between them.
+    if text.len() < max
+        && text.as_bytes().split(|b| *b == b' ').all(|word| !word.is_empty() && plain(word))
+    {
+        return text.to_owned();
+    }
     let blank = |c: char| c.is_whitespace() || c.is_control();
     let mut out = String::with_capacity(text.len().min(max));
     let mut count = 0;

@@ -22,15 +22,24 @@ impl Provider for Google {
 
     fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
         let error = failure.json().get("error");
+        if !is_status(error) {
+            return None;
+        }
         let mut said = Said::of(error);
-        refine(&mut said, error).then(|| said.error(failure, self))
+        refine(&mut said, error);
+        Some(said.error(failure, self))
     }
 }
 
+/// Whether this is a `google.rpc.Status`.
+fn is_status(error: Json<'_>) -> bool {
+    error.get("status").string().is_some() && error.get("code").number().is_some()
+}
+
 /// Reads what only Google writes, if `error` is Google's at all.
-pub(super) fn refine<'a>(said: &mut Said<'a>, error: Json<'a>) -> bool {
-    if error.get("status").string().is_none() || error.get("code").number().is_none() {
-        return false;
+pub(super) fn refine<'a>(said: &mut Said<'a>, error: Json<'a>) {
+    if !is_status(error) {
+        return;
     }
     let details = || error.get("details").items();
     let violations = details().flat_map(|detail| detail.get("violations").items());
@@ -43,7 +52,6 @@ pub(super) fn refine<'a>(said: &mut Said<'a>, error: Json<'a>) -> bool {
     // The number only repeats the status; the reason is the code.
     said.code = details().find_map(|detail| detail.get("reason").string());
     said.kind = error.get("status").string();
-    true
 }
 
 #[cfg(test)]

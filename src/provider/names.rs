@@ -7,6 +7,7 @@
 
 use crate::error::Category;
 use http::StatusCode;
+use std::{collections::HashMap, sync::LazyLock};
 
 /// The names that decide, whatever the status. Every name stands here once.
 const NAMES: &[(Category, &[&str])] = &[
@@ -253,55 +254,88 @@ const STATUSES: &[(&str, u16)] = &[
     ("validation", 422),           // AWS, TEI, TGI
 ];
 
+/// All that is known of a name.
+#[derive(Default)]
+struct Meaning {
+    category: Option<Category>,
+    /// What it means with these statuses only.
+    gated: Option<(&'static [u16], Category)>,
+    status: Option<u16>,
+}
+
+type Meanings = HashMap<Vec<u8>, Meaning, foldhash::fast::FixedState>;
+
+static MEANINGS: LazyLock<Meanings> = LazyLock::new(|| {
+    let mut meanings = Meanings::default();
+    let mut of = |name: &str, add: &dyn Fn(&mut Meaning)| {
+        add(meanings.entry(Plain::of(name).as_bytes().to_vec()).or_default());
+    };
+    for (category, names) in NAMES {
+        names.iter().for_each(|name| of(name, &|it| it.category = Some(*category)));
+    }
+    for (name, statuses, category) in GATED {
+        of(name, &|it| it.gated = Some((*statuses, *category)));
+    }
+    for (name, status) in STATUSES {
+        of(name, &|it| it.status = Some(*status));
+    }
+    for status in 400..600 {
+        let reason = StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason());
+        reason.into_iter().for_each(|name| of(name, &|it| it.status = it.status.or(Some(status))));
+    }
+    meanings
+});
+
 /// What a name alone means, in an answer of this status (0: none).
 ///
 /// Of a name with dots, as clouds write them (`OperationDenied.ServiceOverdue`), what is not known as a
 /// whole goes by its last part, then by its first.
 pub(super) fn category(name: &str, status: u16) -> Option<Category> {
-    let parts =
-        [Some(name), name.rsplit_once('.').map(|it| it.1), name.split_once('.').map(|it| it.0)];
-    parts.into_iter().flatten().find_map(|part| category_of(part, status))
+    category_of(name, status).or_else(|| {
+        let (first, _) = name.split_once('.')?;
+        let last = name.rsplit('.').next().unwrap_or(name);
+        category_of(last, status).or_else(|| category_of(first, status))
+    })
 }
 
 fn category_of(name: &str, status: u16) -> Option<Category> {
-    let name = plain(name);
-    let named = NAMES.iter().find(|(_, names)| names.contains(&name.as_str()));
-    named.map(|(category, _)| *category).or_else(|| {
-        let row = GATED.iter().find(|(gated, _, _)| *gated == name);
-        let (_, statuses, category) = row?;
-        (status == 0 || statuses.contains(&status)).then_some(*category)
-    })
+    let meaning = MEANINGS.get(Plain::of(name).as_bytes())?;
+    let gated = meaning.gated.filter(|(statuses, _)| status == 0 || statuses.contains(&status));
+    meaning.category.or(gated.map(|(_, category)| category))
 }
 
 /// The status that a name stands for: `BadRequestError`, `Service Unavailable`, `INTERNAL`.
 pub(super) fn status(name: &str) -> Option<u16> {
-    let name = plain(name);
-    if name.is_empty() {
-        return None;
-    }
-    let known = STATUSES.iter().find(|(known, _)| *known == name).map(|(_, status)| *status);
-    known.or_else(|| {
-        (400..600).find(|code| {
-            let reason = StatusCode::from_u16(*code).ok().and_then(|s| s.canonical_reason());
-            reason.is_some_and(|reason| plain(reason) == name)
-        })
-    })
+    MEANINGS.get(Plain::of(name).as_bytes())?.status
 }
 
-/// Lower case, letters and digits only, without the endings that say nothing.
-fn plain(name: &str) -> String {
-    let mut plain: String = name
-        .chars()
-        .take(80)
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    for ending in ["exception", "error"] {
-        if let Some(stem) = plain.strip_suffix(ending) {
-            plain.truncate(stem.len());
+/// How many characters of a name count.
+const LONGEST: usize = 80;
+
+/// A name in lower case, letters and digits only, without the endings that say nothing.
+struct Plain {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Plain {
+    fn of(name: &str) -> Self {
+        let mut plain = Self { bytes: [0; LONGEST], length: 0 };
+        for c in name.chars().take(LONGEST).filter(char::is_ascii_alphanumeric) {
+            plain.bytes[plain.length] = c.to_ascii_lowercase() as u8;
+            plain.length += 1;
         }
+        for ending in ["exception", "error"] {
+            if plain.as_bytes().ends_with(ending.as_bytes()) {
+                plain.length -= ending.len();
+            }
+        }
+        plain
     }
-    plain
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 #[cfg(test)]
@@ -327,7 +361,7 @@ mod tests {
         let statuses = STATUSES.iter().map(|(name, _)| *name);
         let names = NAMES.iter().flat_map(|(_, names)| *names).copied();
         let mut all: Vec<_> = names.chain(numbers).chain(statuses).collect();
-        assert!(all.iter().all(|name| plain(name) == *name));
+        assert!(all.iter().all(|name| Plain::of(name).as_bytes() == name.as_bytes()));
         let count = all.len();
         all.sort_unstable();
         all.dedup();

@@ -218,13 +218,70 @@ const ROWS: &[Row] = &[
     Row(&["request limit reached"], &[429], Category::RateLimited),  // Qianfan
 ];
 
+/// The rows by the first bytes of their first words, so that a text is searched for all of them at once.
+struct Beginnings {
+    /// The first row of each hash, or [`NO_ROW`].
+    first: [u16; HASHES],
+    /// The row behind each that has the same hash.
+    next: [u16; ROWS.len()],
+}
+
+static BEGINNINGS: Beginnings = Beginnings::of_rows();
+
+const HASHES: usize = 1024;
+const NO_ROW: u16 = u16::MAX;
+
+impl Beginnings {
+    const fn of_rows() -> Self {
+        let (mut first, mut next) = ([NO_ROW; HASHES], [NO_ROW; ROWS.len()]);
+        let mut at = ROWS.len();
+        while at > 0 {
+            at -= 1;
+            let four =
+                ROWS[at].0[0].as_bytes().first_chunk().expect("words are of four bytes or more");
+            next[at] = first[hash(four)];
+            #[allow(clippy::cast_possible_truncation, reason = "there are a few hundred rows")]
+            let row = at as u16;
+            first[hash(four)] = row;
+        }
+        Self { first, next }
+    }
+
+    /// The rows whose first word may begin with these bytes.
+    fn rows(&self, four: &[u8; 4]) -> impl Iterator<Item = usize> {
+        let row = |at: u16| (at != NO_ROW).then_some(usize::from(at));
+        std::iter::successors(row(self.first[hash(four)]), move |at| row(self.next[*at]))
+    }
+}
+
+const fn hash(four: &[u8; 4]) -> usize {
+    u32::from_le_bytes(*four).wrapping_mul(0x9e37_79b1) as usize >> 22
+}
+
 /// What the words of a message mean in an answer of this status (0: none).
 pub(super) fn category(message: &str, status: u16) -> Option<Category> {
     let text = message.to_lowercase();
-    let says = |Row(words, statuses, _): &&Row| {
-        (status == 0 || statuses.contains(&status)) && words.iter().all(|word| text.contains(word))
-    };
-    ROWS.iter().find(says).map(|Row(_, _, category)| *category)
+    let mut found = ROWS.len();
+    let mut asked = [false; ROWS.len()];
+    for (at, four) in text.as_bytes().windows(4).enumerate() {
+        let four = four.first_chunk().expect("is as long as the window");
+        for row in BEGINNINGS.rows(four) {
+            let Row(words, statuses, _) = &ROWS[row];
+            let open = status == 0 || statuses.contains(&status);
+            // The first row counts, and what stands beside its first word is searched once.
+            if row < found
+                && open
+                && !asked[row]
+                && text.as_bytes()[at..].starts_with(words[0].as_bytes())
+            {
+                asked[row] = true;
+                if words[1..].iter().all(|word| text.contains(word)) {
+                    found = row;
+                }
+            }
+        }
+    }
+    ROWS.get(found).map(|Row(_, _, category)| *category)
 }
 
 #[cfg(test)]

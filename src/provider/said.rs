@@ -117,7 +117,7 @@ impl<'a> Said<'a> {
             error = error.with_retryable(retryable);
         }
         let wait = layers().find_map(|said| said.wait);
-        if let (Some(wait), false) = (wait, failure.names_a_wait()) {
+        if let Some(wait) = wait.filter(|_| !failure.names_a_wait()) {
             error = error.with_retry_after(wait.min(failure.max_retry_after()));
         }
         error

@@ -95,8 +95,10 @@ pub(super) struct Opened {
 pub(super) fn open(text: &str) -> Option<Opened> {
     let mut opened = Opened::default();
     let mut rest = text.trim();
-    let end = LITELLM_ENDS.iter().filter_map(|end| rest.find(end)).min();
-    rest = rest[..end.unwrap_or(rest.len())].trim_end();
+    if rest.contains([':', '=']) {
+        let end = LITELLM_ENDS.iter().filter_map(|end| rest.find(end)).min();
+        rest = rest[..end.unwrap_or(rest.len())].trim_end();
+    }
     let mut named = 0;
     for _ in 0..WORDS {
         if let Some((name, after)) = exception(rest) {
