@@ -27,7 +27,6 @@
 //! ```
 
 use super::json_index::{self, Node};
-use memchr::memchr2;
 use std::{borrow::Cow, fmt};
 
 /// A value of a JSON text, as the slice it was written in.
@@ -100,10 +99,11 @@ impl<'a> Json<'a> {
 
     /// The first member of this name, or [`MISSING`](Self::MISSING).
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn get(self, key: &str) -> Json<'a> {
         match self.nodes.split_first() {
             Some((object, members)) => json_index::get(object, members, key),
+            None if self.is_missing() => Json::MISSING,
             None => self.members().get(key),
         }
     }
@@ -189,6 +189,7 @@ impl<'a> Members<'a> {
     }
 
     /// The first member of this name that is still to come.
+    #[inline(never)]
     pub(super) fn get(mut self, key: &str) -> Json<'a> {
         while let Some((name, value)) = self.next_raw() {
             if is_key(name, key) {
@@ -262,12 +263,14 @@ impl<'a> Rest<'a> {
 }
 
 /// Whether this is the key, which may be written with escapes.
-pub(super) fn is_key(written: &[u8], key: &str) -> bool {
-    if written.len() == key.len() {
-        return written == key.as_bytes() && !key.contains('\\');
-    }
+fn is_key(written: &[u8], key: &str) -> bool {
+    written == key.as_bytes() && !key.contains('\\') || is_escaped_key(written, key)
+}
+
+/// Whether this is the key, written with escapes.
+pub(super) fn is_escaped_key(written: &[u8], key: &str) -> bool {
     // One character takes at most six bytes for each of its own.
-    (key.len()..=6 * key.len()).contains(&written.len())
+    (key.len() + 1..=6 * key.len()).contains(&written.len())
         && written.contains(&b'\\')
         && unescape(written) == key
 }
@@ -295,37 +298,35 @@ pub(super) fn value_end(text: &[u8], start: usize) -> usize {
 /// The position after the closing quote of the string that starts at `start`.
 fn string_end(text: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while let Some(found) = quote_or_backslash(text, at) {
-        if text[found] == b'"' {
-            return found + 1;
+    while let Some(quote) = quote(text, at) {
+        let escapes =
+            text[start + 1..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        at = quote + 1;
+        if escapes % 2 == 0 {
+            return at;
         }
-        at = found + 2;
     }
     text.len()
 }
 
-/// The first quote or backslash from `at` on.
+/// The first quote from `at` on.
 ///
-/// Most strings are short, or full of escapes, and end before `memchr` has got going: the first
-/// bytes are looked at here, eight at a time.
-fn quote_or_backslash(text: &[u8], mut at: usize) -> Option<usize> {
-    for _ in 0..4 {
+/// Most strings are short, or full of quotes, and end before `memchr` has got going: the first bytes
+/// are looked at here, eight at a time.
+fn quote(text: &[u8], mut at: usize) -> Option<usize> {
+    const LOW: u64 = u64::MAX / 255;
+    const QUOTES: u64 = LOW * b'"' as u64;
+    for _ in 0..6 {
         let Some(eight) = text.get(at..)?.first_chunk() else { break };
-        let eight = u64::from_le_bytes(*eight);
-        let found = marks(eight, b'"') | marks(eight, b'\\');
+        let zero = u64::from_le_bytes(*eight) ^ QUOTES;
+        // The top bit of the first byte that is a quote; there may be more behind it.
+        let found = zero.wrapping_sub(LOW) & !zero & (LOW << 7);
         if found != 0 {
             return Some(at + found.trailing_zeros() as usize / 8);
         }
         at += 8;
     }
-    memchr2(b'"', b'\\', text.get(at..)?).map(|found| at + found)
-}
-
-/// The top bit of the first byte that is this one; there may be more behind it.
-fn marks(eight: u64, byte: u8) -> u64 {
-    const LOW: u64 = u64::MAX / 255;
-    let zero = eight ^ (LOW * u64::from(byte));
-    zero.wrapping_sub(LOW) & !zero & (LOW << 7)
+    memchr::memchr(b'"', text.get(at..)?).map(|found| at + found)
 }
 
 /// The position after the bracket that closes the one at `start`. Kinds of brackets are not told

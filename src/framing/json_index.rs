@@ -10,13 +10,16 @@
 //! 2. Every byte is looked at once, [four objects](DEPTH) deep; what is deeper, in an array, or behind
 //!    [as many members](MOST) as anybody writes, is walked when it is asked for.
 
-use super::json::{Json, Members, Rest, blanks, closed, is_key, value_end};
+use super::json::{Json, Members, Rest, blanks, closed, is_escaped_key, value_end};
 
 /// How many objects inside of each other are indexed.
 const DEPTH: usize = 4;
 
 /// How many members are.
 const MOST: usize = 128;
+
+/// The bits of any key.
+const ANY: u64 = u64::MAX;
 
 /// The members of an object and of the objects in it.
 #[derive(Clone, Debug, Default)]
@@ -27,10 +30,12 @@ pub(crate) struct Index<'a>(Vec<Node<'a>>);
 pub(super) struct Node<'a> {
     /// As it is written between the quotes.
     key: &'a [u8],
+    /// The [bit] of the key.
+    bit: u64,
     value: &'a [u8],
     /// How many nodes this is, with those inside.
     size: usize,
-    /// A [bit] for each key inside: most that is asked for is not there.
+    /// The bits of the keys inside: most that is asked for is not there.
     keys: u64,
     /// Where in the value the members begin that are not indexed, if there are any.
     rest: Option<usize>,
@@ -58,7 +63,7 @@ impl<'a> Index<'a> {
 
 /// The object at the begin of a text, and its members.
 fn nodes(text: &[u8]) -> Vec<Node<'_>> {
-    let mut nodes = Vec::with_capacity(16);
+    let mut nodes = Vec::with_capacity(12);
     nodes.push(Node::new(b"", text));
     // The objects that are open around the cursor.
     let (mut open, mut depth) = ([0; DEPTH], 1);
@@ -69,8 +74,8 @@ fn nodes(text: &[u8]) -> Vec<Node<'_>> {
         match cursor.key() {
             Some(key) if nodes.len() < MOST => {
                 let start = cursor.start();
-                nodes[object].keys |= bits(key);
                 let mut member = Node::new(key, &text[start..]);
+                nodes[object].keys |= member.bit;
                 if text.get(start) == Some(&b'{') && depth < DEPTH {
                     open[depth] = nodes.len();
                     depth += 1;
@@ -89,7 +94,7 @@ fn nodes(text: &[u8]) -> Vec<Node<'_>> {
                 object.value = &text[start..cursor.at];
                 object.size = size;
                 if more.is_some() {
-                    object.keys = u64::MAX;
+                    object.keys = ANY;
                     object.rest = Some(begin - start);
                 }
                 depth -= 1;
@@ -101,29 +106,35 @@ fn nodes(text: &[u8]) -> Vec<Node<'_>> {
 
 impl<'a> Node<'a> {
     fn new(key: &'a [u8], value: &'a [u8]) -> Self {
-        Self { key, value, size: 1, keys: 0, rest: None }
+        Self { key, bit: bits(key), value, size: 1, keys: 0, rest: None }
+    }
+
+    fn is_called(&self, key: &str) -> bool {
+        if self.bit == ANY { is_escaped_key(self.key, key) } else { self.key == key.as_bytes() }
     }
 
     /// This is the value, and its members are not indexed.
     fn end(&mut self, value: &'a [u8]) {
         self.value = value;
         if value.first() == Some(&b'{') {
-            self.keys = u64::MAX;
+            self.keys = ANY;
             self.rest = Some(1);
         }
     }
 }
 
-/// The first member of this name.
-#[inline]
+/// The first member of this name. With a key that is a literal its bit is a constant, and what is not
+/// there costs next to nothing.
+#[inline(always)]
 pub(super) fn get<'a>(object: &'a Node<'a>, members: &'a [Node<'a>], key: &str) -> Json<'a> {
-    if object.keys & bit(key.as_bytes()) == 0 { Json::MISSING } else { find(object, members, key) }
+    let bit = bit(key.as_bytes());
+    if object.keys & bit == 0 { Json::MISSING } else { find(object, members, key, bit) }
 }
 
-fn find<'a>(object: &'a Node<'a>, mut members: &'a [Node<'a>], key: &str) -> Json<'a> {
+fn find<'a>(object: &'a Node<'a>, mut members: &'a [Node<'a>], key: &str, bit: u64) -> Json<'a> {
     while let Some(member) = members.first() {
         let (own, behind) = members.split_at(member.size);
-        if is_key(member.key, key) {
+        if member.bit & bit != 0 && member.is_called(key) {
             return Json::indexed(member.value, own);
         }
         members = behind;
@@ -133,11 +144,11 @@ fn find<'a>(object: &'a Node<'a>, mut members: &'a [Node<'a>], key: &str) -> Jso
 
 /// The bit of a key as it is written: of any key, if it has escapes.
 fn bits(written: &[u8]) -> u64 {
-    if written.contains(&b'\\') { u64::MAX } else { bit(written) }
+    if written.contains(&b'\\') { ANY } else { bit(written) }
 }
 
 /// One of 64 bits, which tells most keys apart.
-#[inline]
+#[inline(always)]
 fn bit(key: &[u8]) -> u64 {
     let byte = |at: usize| key.get(at).map_or(0, |byte| usize::from(*byte));
     let sum = key.len() * 5 + byte(0) * 3 + byte(2);

@@ -145,7 +145,8 @@ impl<'a> Failure<'a> {
     ) -> InferenceError {
         let message = tidy(message, self.max_message);
         let wait = self.header_wait().or_else(|| {
-            let asked = category.is_retryable() && message.bytes().any(|b| b.is_ascii_digit());
+            let digits = message.bytes().fold(false, |any, byte| any | byte.is_ascii_digit());
+            let asked = category.is_retryable() && digits;
             asked.then(|| retry_after::from_text(&message, self.max_retry_after))?
         });
         let mut error = InferenceError::new(category, message).with_provider(provider.name());
@@ -163,13 +164,19 @@ impl<'a> Failure<'a> {
     }
 }
 
+/// Whether a text is words of ASCII with one blank between them, as most are. All bytes are looked at,
+/// so that it is many at a time.
+fn is_tidy(text: &[u8]) -> bool {
+    let blank = |byte: &u8| *byte == b' ';
+    let visible = text.iter().fold(true, |all, byte| all & (b' '..=b'~').contains(byte));
+    let pairs = text.iter().zip(text.iter().skip(1));
+    let single = pairs.fold(true, |all, (first, second)| all & !(blank(first) & blank(second)));
+    visible && single && text.first().is_some_and(|b| !blank(b)) && !text.ends_with(b" ")
+}
+
 /// One line of at most `max` characters: runs of blanks and control characters become one blank.
 fn tidy(text: &str, max: usize) -> String {
-    let plain = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b'!'..=b'~'));
-    // Most are: words of ASCII with one blank between them.
-    if text.len() < max
-        && text.as_bytes().split(|b| *b == b' ').all(|word| !word.is_empty() && plain(word))
-    {
+    if text.len() < max && is_tidy(text.as_bytes()) {
         return text.to_owned();
     }
     let blank = |c: char| c.is_whitespace() || c.is_control();

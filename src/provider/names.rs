@@ -309,8 +309,9 @@ pub(super) fn status(name: &str) -> Option<u16> {
     MEANINGS.get(Plain::of(name).as_bytes())?.status
 }
 
-/// How many characters of a name count.
-const LONGEST: usize = 80;
+/// How many characters of a text are looked at; and how many of a name, which is more than any has.
+const LOOKED_AT: usize = 80;
+const LONGEST: usize = 64;
 
 /// A name in lower case, letters and digits only, without the endings that say nothing.
 struct Plain {
@@ -319,11 +320,24 @@ struct Plain {
 }
 
 impl Plain {
+    /// Empty if the text is too long for a name.
     fn of(name: &str) -> Self {
         let mut plain = Self { bytes: [0; LONGEST], length: 0 };
-        for c in name.chars().take(LONGEST).filter(char::is_ascii_alphanumeric) {
-            plain.bytes[plain.length] = c.to_ascii_lowercase() as u8;
-            plain.length += 1;
+        let mut looked_at = 0;
+        for byte in name.bytes() {
+            let begins = !(0x80..0xc0).contains(&byte);
+            looked_at += usize::from(begins);
+            if looked_at > LOOKED_AT {
+                break;
+            }
+            if byte.is_ascii_alphanumeric() {
+                let Some(next) = plain.bytes.get_mut(plain.length) else {
+                    plain.length = 0;
+                    return plain;
+                };
+                *next = byte.to_ascii_lowercase();
+                plain.length += 1;
+            }
         }
         for ending in ["exception", "error"] {
             if plain.as_bytes().ends_with(ending.as_bytes()) {

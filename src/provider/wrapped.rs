@@ -93,6 +93,9 @@ pub(super) struct Opened {
 
 /// Takes one layer off; `None` if there is none.
 pub(super) fn open(text: &str) -> Option<Opened> {
+    if is_bare(text) {
+        return None;
+    }
     let mut opened = Opened::default();
     let mut rest = text.trim();
     if rest.contains([':', '=']) {
@@ -131,10 +134,19 @@ pub(super) fn open(text: &str) -> Option<Opened> {
         opened.text = sentence;
     } else {
         // One word, or the name of the status, says less than what was around it.
-        let says_more = rest.contains(' ') && names::status(rest).is_none();
+        let says_more =
+            rest.len() < text.len() && rest.contains(' ') && names::status(rest).is_none();
         opened.text = if says_more { rest } else { text }.to_owned();
     }
     (opened != Opened { text: text.to_owned(), ..Opened::default() }).then_some(opened)
+}
+
+/// Whether there is nothing in a text that is in each of the forms above.
+fn is_bare(text: &str) -> bool {
+    let mark = |byte| {
+        matches!(byte, b'0'..=b'9' | b':' | b'=' | b'-' | b'(' | b'[' | b'{' | b'<' | b'"' | b'\'')
+    };
+    !text.bytes().fold(false, |any, byte| any | mark(byte)) && text.trim().len() == text.len()
 }
 
 /// The name of an exception at the front, and what it says.
@@ -221,7 +233,8 @@ fn labelled_status(before: &str) -> u16 {
 /// What a literal holds that is all of a text, or all behind a colon: of bytes, or of a string in
 /// the `repr` of an exception.
 fn literal_in(text: &str) -> Option<String> {
-    let inside = EXCEPTIONS.iter().find_map(|name| text.strip_prefix(name)?.strip_prefix('('));
+    let call = text.split_once('(').filter(|(name, _)| EXCEPTIONS.contains(name));
+    let inside = call.map(|(_, inside)| inside);
     if let Some(inside) = inside.filter(|inside| inside.starts_with(['\'', '"'])) {
         return Some(literal(inside));
     }
