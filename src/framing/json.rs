@@ -27,6 +27,7 @@
 //! ```
 
 use super::json_index::{self, Node};
+use memchr::memchr;
 use std::{borrow::Cow, fmt};
 
 /// A value of a JSON text, as the slice it was written in.
@@ -296,37 +297,48 @@ pub(super) fn value_end(text: &[u8], start: usize) -> usize {
 }
 
 /// The position after the closing quote of the string that starts at `start`.
+///
+/// Most strings are short, or full of quotes, and end before `memchr` has got going: what is near is
+/// looked at eight bytes at a time.
 fn string_end(text: &[u8], start: usize) -> usize {
+    const NEAR: usize = 1024;
+    // The opening quote ends the backslashes at the latest.
+    let escapes = |quote: usize| text[..quote].iter().rev().take_while(|b| **b == b'\\').count();
+    let is_end = |quote: usize| match text[..quote] {
+        [.., b'\\', b'\\'] => escapes(quote) % 2 == 0,
+        [.., b'\\'] => false,
+        _ => true,
+    };
     let mut at = start + 1;
-    while let Some(quote) = quote(text, at) {
-        let escapes =
-            text[start + 1..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
-        at = quote + 1;
-        if escapes % 2 == 0 {
+    loop {
+        let end = text.len().min(at + NEAR);
+        let mut near = &text[at..end];
+        while let Some((eight, behind)) = near.split_first_chunk() {
+            let mut quotes = quotes(*eight);
+            while quotes != 0 {
+                let quote = end - near.len() + quotes.trailing_zeros() as usize / 8;
+                if is_end(quote) {
+                    return quote + 1;
+                }
+                quotes &= quotes - 1;
+            }
+            near = behind;
+        }
+        at = end - near.len();
+        let Some(quote) = memchr(b'"', &text[at..]) else { return text.len() };
+        at += quote + 1;
+        if is_end(at - 1) {
             return at;
         }
     }
-    text.len()
 }
 
-/// The first quote from `at` on.
-///
-/// Most strings are short, or full of quotes, and end before `memchr` has got going: the first bytes
-/// are looked at here, eight at a time.
-fn quote(text: &[u8], mut at: usize) -> Option<usize> {
-    const LOW: u64 = u64::MAX / 255;
-    const QUOTES: u64 = LOW * b'"' as u64;
-    for _ in 0..6 {
-        let Some(eight) = text.get(at..)?.first_chunk() else { break };
-        let zero = u64::from_le_bytes(*eight) ^ QUOTES;
-        // The top bit of the first byte that is a quote; there may be more behind it.
-        let found = zero.wrapping_sub(LOW) & !zero & (LOW << 7);
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    memchr::memchr(b'"', text.get(at..)?).map(|found| at + found)
+/// The top bits of the bytes that are quotes, the first byte being the lowest.
+fn quotes(eight: [u8; 8]) -> u64 {
+    const EACH: u64 = u64::MAX / 255;
+    const LOW: u64 = EACH * 0x7f;
+    let differs = u64::from_le_bytes(eight) ^ (EACH * b'"' as u64);
+    !(((differs & LOW) + LOW) | differs | LOW)
 }
 
 /// The position after the bracket that closes the one at `start`. Kinds of brackets are not told
@@ -360,12 +372,12 @@ pub(super) fn closed(text: &[u8], mut at: usize) -> usize {
 
 /// The text of a string between its quotes.
 fn unescape(inner: &[u8]) -> Cow<'_, str> {
-    if !inner.contains(&b'\\') {
+    if memchr(b'\\', inner).is_none() {
         return characters(inner);
     }
     let mut out = String::with_capacity(inner.len());
     let mut rest = inner;
-    while let Some(backslash) = memchr::memchr(b'\\', rest) {
+    while let Some(backslash) = memchr(b'\\', rest) {
         out.push_str(&characters(&rest[..backslash]));
         rest = &rest[backslash + 1..];
         let Some((&escape, tail)) = rest.split_first() else { break };

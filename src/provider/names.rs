@@ -7,7 +7,7 @@
 
 use crate::error::Category;
 use http::StatusCode;
-use std::{collections::HashMap, sync::LazyLock};
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 
 /// The names that decide, whatever the status. Every name stands here once.
 const NAMES: &[(Category, &[&str])] = &[
@@ -263,25 +263,27 @@ struct Meaning {
     status: Option<u16>,
 }
 
-type Meanings = HashMap<Vec<u8>, Meaning, foldhash::fast::FixedState>;
+type Meanings = HashMap<Cow<'static, [u8]>, Meaning, foldhash::fast::FixedState>;
 
 static MEANINGS: LazyLock<Meanings> = LazyLock::new(|| {
-    let mut meanings = Meanings::default();
-    let mut of = |name: &str, add: &dyn Fn(&mut Meaning)| {
-        add(meanings.entry(Plain::of(name).as_bytes().to_vec()).or_default());
-    };
+    let mut meanings = Meanings::with_capacity_and_hasher(512, Default::default());
+    let key = |name: &'static str| Cow::Borrowed(name.as_bytes());
     for (category, names) in NAMES {
-        names.iter().for_each(|name| of(name, &|it| it.category = Some(*category)));
+        for name in *names {
+            meanings.entry(key(name)).or_default().category = Some(*category);
+        }
     }
     for (name, statuses, category) in GATED {
-        of(name, &|it| it.gated = Some((*statuses, *category)));
+        meanings.entry(key(name)).or_default().gated = Some((*statuses, *category));
     }
     for (name, status) in STATUSES {
-        of(name, &|it| it.status = Some(*status));
+        meanings.entry(key(name)).or_default().status = Some(*status);
     }
     for status in 400..600 {
         let reason = StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason());
-        reason.into_iter().for_each(|name| of(name, &|it| it.status = it.status.or(Some(status))));
+        let Some(reason) = reason.map(Plain::of) else { continue };
+        let meaning = meanings.entry(reason.as_bytes().to_vec().into()).or_default();
+        meaning.status = meaning.status.or(Some(status));
     }
     meanings
 });

@@ -59,24 +59,22 @@ impl<'a> Said<'a> {
         // LiteLLM writes Python's `None` as a word.
         let string = |key| object.get(key).string().filter(|it| !it.is_empty() && it != "None");
         let metadata = object.get("metadata");
-        let reasons = object.get("details").items().map(|detail| detail.get("reason").string());
         let code = text("code").or_else(|| text("Code"));
         let kind = string("type");
-        let names = [object.get("innererror").get("code").string()]
-            .into_iter()
-            .chain(reasons)
-            .chain([
-                code.clone(),
-                text("error_code"),
-                metadata.get("error_type").string(),
-                string("error_type"),
-                string("status"),
-                string("reason"),
-                errorcode(object),
-                kind.clone(),
-            ])
-            .flatten()
-            .collect();
+        let mut names = Vec::with_capacity(8);
+        names.extend(object.get("innererror").get("code").string());
+        names.extend(object.get("details").items().filter_map(|it| it.get("reason").string()));
+        let others = [
+            code.clone(),
+            text("error_code"),
+            metadata.get("error_type").string(),
+            string("error_type"),
+            string("status"),
+            string("reason"),
+            errorcode(object),
+            kind.clone(),
+        ];
+        names.extend(others.into_iter().flatten());
         Self {
             message: message(object).unwrap_or_default(),
             code,
@@ -99,9 +97,9 @@ impl<'a> Said<'a> {
         let inner = self.inner();
         let category = self.category.unwrap_or_else(|| self.verdict(&inner, failure.code()));
         let layers = || inner.iter().rev().chain([&self]);
-        let message = match Some(self.shown(&inner)).filter(|said| !said.is_empty()) {
-            None => fallback::message(failure),
-            Some(said) => said,
+        let message = match self.shown(&inner) {
+            said if said.is_empty() => fallback::message(failure).into(),
+            said => said,
         };
         let mut error = failure.error(provider, category, &message);
         if let Some(code) = layers().find_map(|said| said.code.as_deref()) {
@@ -124,9 +122,9 @@ impl<'a> Said<'a> {
     }
 
     /// The innermost words, behind those that stood in front of them.
-    fn shown(&self, inner: &[Said<'_>]) -> String {
+    fn shown(&self, inner: &[Said<'_>]) -> Cow<'_, str> {
         let mut fronts = String::new();
-        let mut shown = self.message.trim().to_owned();
+        let mut shown = Cow::Borrowed(self.message.trim());
         for said in inner {
             if said.amid {
                 break;
@@ -136,7 +134,7 @@ impl<'a> Said<'a> {
             }
             let message = said.message.trim();
             if !message.is_empty() {
-                shown = format!("{fronts}{message}");
+                shown = format!("{fronts}{message}").into();
             }
         }
         shown
