@@ -520,6 +520,24 @@ mod tests {
         }
 
         #[test]
+        fn strings_end_with_the_first_quote_that_is_not_escaped(
+            pieces in prop::collection::vec(prop::sample::select(vec!["\"", "\\", "#", "!", "]", "aaaaaa", "\u{fffd}", "\\\""]), 0..60),
+            far in 0..2_usize,
+        ) {
+            let text = format!("\"{}{}", "x".repeat(far * 1020), pieces.concat());
+            let mut at = 1;
+            let end = loop {
+                match text.as_bytes().get(at) {
+                    None => break text.len(),
+                    Some(b'"') => break at + 1,
+                    Some(b'\\') => at += 2,
+                    Some(_) => at += 1,
+                }
+            };
+            prop_assert_eq!(string_end(text.as_bytes(), 0), end);
+        }
+
+        #[test]
         fn never_panics_and_stays_inside(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let json = Json::of(&bytes);
             prop_assert!(json.raw().len() <= bytes.len());
