@@ -39,11 +39,15 @@ const ROWS: &[Row] = &[
     Row(&["free allocated quota exceeded"], &[403, 429], Category::QuotaExhausted), // DashScope
     Row(&["quota has been used up"], &[401, 403, 429], Category::QuotaExhausted), // Huawei
     Row(&["daily request limit reached"], &[429], Category::QuotaExhausted), // Qianfan
+    Row(&["account balance is insufficient"], MONEY, Category::QuotaExhausted), // SiliconFlow
+    Row(&["credits are depleted"], MONEY, Category::QuotaExhausted),      // Google AI Studio
+    Row(&["free tier", "has been exhausted"], MONEY, Category::QuotaExhausted), // DashScope
+    Row(&["额度已用尽"], &[401, 403, 429], Category::QuotaExhausted), // new-api: a token's allowance
     Row(&["reached your", "usage limit"], &[429], Category::RateLimited), // Ollama
     Row(&["reached your", "usage limit"], &[403], Category::QuotaExhausted), // Moonshot
-    Row(&["free-models-per-day"], &[429], Category::QuotaExhausted),      // OpenRouter
-    Row(&["key limit exceeded"], &[403], Category::QuotaExhausted),       // OpenRouter
-    Row(&["api calls / month"], &[429], Category::QuotaExhausted),        // Cohere
+    Row(&["free-models-per-day"], &[429], Category::QuotaExhausted),  // OpenRouter
+    Row(&["key limit exceeded"], &[403], Category::QuotaExhausted),   // OpenRouter
+    Row(&["api calls / month"], &[429], Category::QuotaExhausted),    // Cohere
     // The prompt is too long.
     Row(&["context length"], LONG, Category::ContextLengthExceeded), // OpenAI, vLLM, SGLang
     Row(&["context_length_exceeded"], LONG, Category::ContextLengthExceeded),
@@ -79,6 +83,7 @@ const ROWS: &[Row] = &[
     Row(&["input token length too long"], LONG, Category::ContextLengthExceeded), // Moonshot
     Row(&["prompt length", "maximum input length"], LONG, Category::ContextLengthExceeded), // Huawei
     Row(&["exceed max message tokens"], LONG, Category::ContextLengthExceeded), // Volcengine
+    Row(&["exceed n_ctx"], LONG, Category::ContextLengthExceeded),              // llama-box
     // What the prompt leaves for the answer is negative: vLLM.
     Row(&["max_tokens must be at least 1, got -"], BAD, Category::ContextLengthExceeded),
     // A safety system.
@@ -94,12 +99,14 @@ const ROWS: &[Row] = &[
     Row(&["sensitive content"], &[400, 403], Category::ContentFilter),         // Volcengine
     Row(&["content moderation failed"], &[400, 403], Category::ContentFilter), // Huawei
     Row(&["contain senstive"], &[400, 403], Category::ContentFilter), // Huawei, who spell it so
+    Row(&["responsible ai practices"], &[400], Category::ContentFilter), // Vertex AI
     // Not yet, whatever the status says.
     Row(&["is not ready"], NOT_READY, Category::ModelNotReady), // Dynamo, KServe, Tenstorrent
     Row(&["model not ready"], NOT_READY, Category::ModelNotReady), // Tenstorrent
     Row(&["warming up"], NOT_READY, Category::ModelNotReady),   // Tenstorrent
     Row(&["currently loading"], NOT_READY, Category::ModelNotReady), // Hugging Face
     Row(&["loading model"], &[503], Category::ModelNotReady),   // llama.cpp
+    Row(&["llm server loading model"], NOT_READY, Category::ModelNotReady), // Ollama
     Row(&["no models loaded"], NOT_READY, Category::ModelNotReady), // LM Studio
     Row(&["no models are currently loaded"], NOT_READY, Category::ModelNotReady), // mistral.rs
     Row(&["no models available"], &[503], Category::ModelNotReady), // SGLang router
@@ -124,7 +131,12 @@ const ROWS: &[Row] = &[
     Row(&["unknown model"], NO_MODEL, Category::ModelNotFound),          // Triton
     Row(&["model not exist"], NO_MODEL, Category::ModelNotFound),        // DeepSeek
     Row(&["invalid model:"], NO_MODEL, Category::ModelNotFound),         // Infinity
-    Row(&["invalid model."], &[404], Category::ModelNotFound),           // Huawei
+    Row(&["invalid model."], &[400, 404], Category::ModelNotFound),      // Huawei, Kiro
+    Row(&["is not a valid model id"], NO_MODEL, Category::ModelNotFound), // OpenRouter
+    Row(&["model version", "end of its life"], NO_MODEL, Category::ModelNotFound), // AWS
+    Row(&["model", "was removed on"], &[404], Category::ModelNotFound),  // Cohere
+    Row(&["could not find real modelid"], &[404], Category::ModelNotFound), // llama-swap
+    Row(&["no adapter found"], &[404], Category::ModelNotFound),         // vLLM: a LoRA
     Row(&["could not find base model"], NO_MODEL, Category::ModelNotFound), // Ray Serve LLM
     Row(&["lora adapter", "cannot be found"], &[404], Category::ModelNotFound), // vLLM
     Row(&["servable not found"], &[404], Category::ModelNotFound),       // TensorFlow Serving
@@ -160,7 +172,9 @@ const ROWS: &[Row] = &[
     Row(&["rejected by flow control"], &[429], Category::Overloaded), // llm-d
     // A 503 that is no lack of capacity, and other statuses that say the wrong thing.
     Row(&["client disconnected"], &[400, 500, 503], Category::Cancelled), // llm-d, LMDeploy
-    Row(&["timed out in queue"], &[503], Category::Timeout),              // llm-d
+    Row(&["timed out"], &[500, 502, 503], Category::Timeout),             // llm-d, urllib3, Ollama
+    Row(&["request timeout expired"], &[503], Category::Timeout),         // Triton
+    Row(&["timeout awaiting response headers"], &[500, 502], Category::Timeout), // Go
     Row(&["context deadline exceeded"], &[500, 502, 503], Category::Timeout), // Go
     Row(&["error reading from remote server"], &[502], Category::Timeout), // Apache
     Row(&["upstream request timeout"], &[500, 502, 503], Category::Timeout), // Envoy
@@ -172,6 +186,8 @@ const ROWS: &[Row] = &[
     Row(&["backend fetch failed"], &[503], Category::UpstreamError),        // Varnish
     Row(&["first byte timeout"], &[503], Category::Timeout),                // Fastly
     Row(&["apiconnectionerror"], &[503], Category::UpstreamError),          // LiteLLM
+    Row(&["error trying to reach service"], &[503], Category::UpstreamError), // Kubernetes
+    Row(&["prediction failed"], &[503], Category::UpstreamError),           // TorchServe
     Row(&["[errno "], &[400, 404], Category::UpstreamError),                // mlx-lm
     Row(&[" at row ", "column"], &[500], Category::InvalidRequest),         // llama.cpp: a template
     Row(&["failed to load image"], &[400, 500], Category::InvalidRequest),  // Dynamo
@@ -203,6 +219,9 @@ const ROWS: &[Row] = &[
     Row(&["endpoints found that support"], &[404], Category::Unsupported), // OpenRouter
     Row(&["end point doesn't support"], BAD, Category::Unsupported),       // Triton
     Row(&["model doesn't support"], BAD, Category::Unsupported),           // AWS
+    Row(&["model does not support", " api"], BAD, Category::Unsupported),  // vLLM
+    Row(&["not appear to be an embedding model"], BAD, Category::Unsupported), // SGLang
+    Row(&["requires --jinja"], &[500], Category::Unsupported),             // llama.cpp
     Row(&["please use /completions api"], &[404], Category::Unsupported),  // Fireworks
     Row(&["unsupported param"], &[500], Category::Unsupported),            // llama.cpp
     Row(&["input is not supported"], &[500], Category::Unsupported),       // llama.cpp
