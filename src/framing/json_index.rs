@@ -10,7 +10,10 @@
 //! 2. Every byte is looked at once, [four objects](DEPTH) deep; what is deeper, in an array, or behind
 //!    [as many members](MOST) as anybody writes, is walked when it is asked for.
 
-use super::json::{Json, Members, Rest, blanks, closed, is_escaped_key, value_end};
+use super::{
+    json::{Json, Members, Rest, is_escaped_key},
+    json_scan::{blanks, closed, value_end},
+};
 
 /// How many objects inside of each other are indexed.
 const DEPTH: usize = 4;

@@ -25,5 +25,6 @@
 pub mod json;
 pub(crate) mod json_index;
 pub mod json_keys;
+mod json_scan;
 pub mod ndjson;
 pub mod sse;
