@@ -128,6 +128,12 @@ impl<'a> Failure<'a> {
     }
 
     fn header_wait(&self) -> Option<Duration> {
+        // Few answers have any of them, which is cheaper to see than to ask for each.
+        let waits = ["retry-after", "x-ratelimit-", "anthropic-ratelimit-"];
+        let names_one = |name: &str| waits.iter().any(|begin| name.starts_with(begin));
+        if !self.header_names().any(names_one) {
+            return None;
+        }
         retry_after::from_headers(self.headers?, self.now, self.max_retry_after)
     }
 
@@ -212,11 +218,32 @@ mod tests {
     fn messages_become_one_bounded_line() {
         assert_eq!(tidy(" a\r\n\tb\u{0}c  ", 100), "a b c");
         assert_eq!(tidy("\u{1b}[2Jx", 100), "[2Jx");
+        for (text, line) in [("a b", "a b"), ("a  b", "a b"), (" a", "a"), ("a ", "a"), ("", "")] {
+            assert_eq!(tidy(text, 100), line, "{text:?}");
+        }
+        assert_eq!((tidy("abc d", 6), tidy("abc d", 5)), ("abc d".into(), "abc…".into()));
         let cut = tidy(&"é".repeat(5000), 2000);
         assert_eq!(cut.chars().count(), 2000);
         assert!(cut.ends_with('…'));
         for words in ["é ".repeat(5000), "éé ".repeat(5000), "ééé ".repeat(5000)] {
             assert!(tidy(&words, 2000).chars().count() <= 2000);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_found_in_whichever_header_it_is() {
+        for (name, value) in [
+            ("retry-after", "9"),
+            ("retry-after-ms", "9000"),
+            ("x-ratelimit-reset", "9"),
+            ("x-ratelimit-reset-tokens", "9s"),
+            ("anthropic-ratelimit-tokens-reset", "1970-01-01T00:00:09Z"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("anthropic-ratelimit-tokens-remaining", "0".parse().unwrap());
+            headers.insert(name, value.parse().unwrap());
+            let failure = Failure::of_answer(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+            assert_eq!(failure.header_wait(), Some(Duration::from_secs(9)), "{name}");
         }
     }
 
