@@ -30,6 +30,7 @@
 
 use super::{html, names};
 use crate::framing::json::Json;
+use memchr::memchr2;
 
 /// How many places of a text are tried as the begin of an object.
 const TRIED: usize = 8;
@@ -74,6 +75,9 @@ const LITELLM_ENDS: &[&str] = &[
     " LiteLLM Retried:",
 ];
 
+/// Parts of them that are short enough to be searched for quickly.
+const IN_LITELLM_ENDS: [&str; 3] = ["LiteLLM", "l Group", "t Info:"];
+
 /// What was inside of one layer.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct Opened {
@@ -98,7 +102,7 @@ pub(super) fn open(text: &str) -> Option<Opened> {
     }
     let mut opened = Opened::default();
     let mut rest = text.trim();
-    if rest.contains([':', '=']) {
+    if IN_LITELLM_ENDS.iter().any(|part| rest.contains(part)) {
         let end = LITELLM_ENDS.iter().filter_map(|end| rest.find(end)).min();
         rest = rest[..end.unwrap_or(rest.len())].trim_end();
     }
@@ -239,7 +243,9 @@ fn literal_in(text: &str) -> Option<String> {
         return Some(literal(inside));
     }
     let starts = |at: &usize| *at == 0 || text[..*at].ends_with(": ");
-    let quotes = ["b'", "b\""].iter().filter_map(|quote| text.find(quote)).filter(starts);
+    // To see that there is none is much cheaper than to find it.
+    let quotes = ["b'", "b\""].iter().filter(|quote| text.contains(**quote));
+    let quotes = quotes.filter_map(|quote| text.find(quote)).filter(starts);
     Some(literal(&text[quotes.min()? + 1..]))
 }
 
@@ -285,7 +291,7 @@ fn object_in(text: &str) -> Option<(&str, String, bool)> {
     };
     let mut from = 0;
     for _ in 0..TRIED {
-        let at = from + text[from..].find(['{', '['])?;
+        let at = from + memchr2(b'{', b'[', &text.as_bytes()[from..])?;
         from = at + 1;
         if !begins(&at) {
             continue;
@@ -400,6 +406,13 @@ mod tests {
         let body = serde_json::json!({ "error": { "message": text } }).to_string();
         let error = answer(status, &[], &body);
         (error.category(), error.message().to_owned())
+    }
+
+    #[test]
+    fn every_end_of_litellm_has_a_part_that_is_searched_for() {
+        for end in LITELLM_ENDS {
+            assert!(IN_LITELLM_ENDS.iter().any(|part| end.contains(part)), "{end:?}");
+        }
     }
 
     #[test]
