@@ -27,10 +27,11 @@
 //! ```
 
 mod category;
+mod origin;
 mod redact;
 pub mod retry_after;
 
-pub use self::{category::Category, redact::redact};
+pub use self::{category::Category, origin::Origin, redact::redact};
 
 use http::StatusCode;
 use std::{
@@ -90,33 +91,6 @@ struct Inner {
 }
 
 type Text = Cow<'static, str>;
-
-/// Who made an error.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Origin {
-    /// A readiness gate refused the request.
-    Readiness,
-    /// The inner tower service failed, or did not answer in time.
-    Service,
-    /// The upstream said so.
-    Upstream,
-    /// The answer began, then its stream broke.
-    Stream,
-}
-
-impl Origin {
-    /// The name in snake case, as it is written into answers.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Readiness => "readiness",
-            Self::Service => "service",
-            Self::Upstream => "upstream",
-            Self::Stream => "stream",
-        }
-    }
-}
 
 impl InferenceError {
     /// An error with nothing but a category and a message, said by the
