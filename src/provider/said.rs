@@ -227,7 +227,12 @@ impl<'a> Said<'a> {
         }
         let decide =
             |(said, status): &(&Said<'_>, u16)| said.category.or_else(|| said.decided(*status));
-        if let Some(category) = levels.iter().rev().find_map(decide) {
+        if let Some(category) = levels[1..].iter().rev().find_map(decide) {
+            return category;
+        }
+        // That the upstream failed says less than the upstream that is quoted, and its status.
+        let says_more = |it: &Category| inner.is_empty() || *it != Category::UpstreamError;
+        if let Some(category) = decide(&levels[0]).filter(says_more) {
             return category;
         }
         // The names of the innermost error stand for a status, where there is none to be believed.
@@ -390,6 +395,16 @@ mod tests {
             let category = answer(500, &[], &body).category();
             assert_eq!(category, Category::ContextLengthExceeded, "{body}");
         }
+    }
+
+    #[test]
+    fn that_the_upstream_failed_says_less_than_what_it_said() {
+        let quoted = r#"{\"error\":{\"message\":\"x y\",\"type\":\"invalid_request_error\"}}"#;
+        let outer = |inner: &str| {
+            format!(r#"{{"error":{{"message":"failed: {inner}","type":"upstream_error"}}}}"#)
+        };
+        assert_eq!(answer(400, &[], &outer(quoted)).category(), Category::InvalidRequest);
+        assert_eq!(answer(400, &[], &outer("x y")).category(), Category::UpstreamError);
     }
 
     #[test]
