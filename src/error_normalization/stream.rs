@@ -170,7 +170,13 @@ impl Stream {
     }
 
     /// The next thing that may leave. `None`: push the next frame.
+    #[inline]
     pub(super) fn next(&mut self) -> Option<Item> {
+        let is_idle = self.frame.is_empty() && self.error.is_none();
+        if is_idle { None } else { self.advance() }
+    }
+
+    fn advance(&mut self) -> Option<Item> {
         if let Some(error) = self.error.take() {
             return Some(Item::Error(error));
         }
