@@ -50,7 +50,8 @@ pin_project! {
         queue: VecDeque<Bytes>,
         // How many bytes of it are preamble: counted, since frames may be as small as a byte.
         preamble: usize,
-        trailers: Option<HeaderMap>,
+        // Boxed, since few streams have any.
+        trailers: Option<Box<HeaderMap>>,
         // What the body fails with once everything is sent, and whether it waits for that.
         failure: Option<InferenceError>,
         is_failing: bool,
@@ -196,7 +197,7 @@ where
             match frame {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => this.stream.push(data),
-                    Err(frame) => *this.trailers = frame.into_trailers().ok(),
+                    Err(frame) => *this.trailers = frame.into_trailers().ok().map(Box::new),
                 },
                 Poll::Ready(Some(Err(error))) => {
                     let complete = this.stream.progress().is_complete();
@@ -341,7 +342,7 @@ where
                     }
                     return Poll::Ready(this.failure.take().map(|error| Err(error.into())));
                 }
-                return Poll::Ready(this.trailers.take().map(|it| Ok(Frame::trailers(it))));
+                return Poll::Ready(this.trailers.take().map(|it| Ok(Frame::trailers(*it))));
             }
             let Poll::Ready(next) = self.as_mut().poll_next(cx) else {
                 ready!(self.as_mut().poll_beat(cx));
