@@ -187,8 +187,7 @@ where
 
 /// Whether a whole body that should be JSON is an error: it says so, or it is a page, or nothing.
 fn whole_is_error(text: &[u8]) -> bool {
-    let json = Json::of(text);
-    match json.raw().first() {
+    match Json::begun(text).raw().first() {
         None => true,
         Some(b'{') => provider::error_in(text).is_some(),
         Some(_) => false,
@@ -198,8 +197,12 @@ fn whole_is_error(text: &[u8]) -> bool {
 /// Whether a whole body that should be JSON is only the beginning of an object. One look at its end
 /// finds all but those that happen to end in a brace: their clients fail to parse them.
 fn is_cut_off(text: &[u8]) -> bool {
-    let json = Json::of(text);
-    json.is_object() && json.raw().last() != Some(&b'}')
+    let ends = |text: &[u8]| text.last() == Some(&b'}');
+    // What stands behind an object does not make it a beginning.
+    !ends(text.trim_ascii_end()) && {
+        let json = Json::of(text);
+        json.is_object() && !ends(json.raw())
+    }
 }
 
 /// What the beginning of a body that should be JSON says.

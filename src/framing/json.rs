@@ -53,6 +53,16 @@ impl<'a> Json<'a> {
         Self::plain(&text[start..value_end(text, start)])
     }
 
+    /// The same for whoever asks an object for its members: its end is not looked for.
+    pub(crate) fn begun(text: &'a [u8]) -> Self {
+        let object = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let start = blanks(object, 0);
+        match object.get(start) {
+            Some(b'{') => Self::plain(&object[start..]),
+            _ => Self::of(text),
+        }
+    }
+
     /// A value whose members nobody has looked for.
     fn plain(text: &'a [u8]) -> Self {
         Self { text, nodes: &[] }

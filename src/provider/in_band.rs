@@ -30,7 +30,7 @@ use std::borrow::Cow;
 /// The error that the data of an event, or a body with a success status, holds; `None` if it is
 /// healthy.
 pub(crate) fn error_in(data: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let json = Json::of(data);
+    let json = Json::begun(data);
     let mut flat = Flat::default();
     for (key, value) in json.members() {
         match &*key {
@@ -103,11 +103,15 @@ impl Flat {
 }
 
 fn error_in_choice(choice: Json<'_>) -> Option<Cow<'_, [u8]>> {
-    let error = choice.get("error");
-    if error.is_truthy() {
-        return Some(wrapped(error.raw()));
+    let mut reason = Json::MISSING;
+    for (key, value) in choice.members() {
+        match &*key {
+            "error" if value.is_truthy() => return Some(wrapped(value.raw())),
+            "finish_reason" if reason.is_missing() => reason = value,
+            _ => {}
+        }
     }
-    let reason = choice.get("finish_reason").string()?;
+    let reason = reason.string()?;
     let known = ["error", "network_error", "timeout_error", "insufficient_system_resource"];
     known.contains(&&*reason).then(|| {
         let message = format!("the model stopped with finish_reason {reason}");
