@@ -376,7 +376,7 @@ mod tests {
                 r#"{"id":$A,"choices":[{"index":0,"delta":{"content":$B},"finish_reason":null}]}"#,
                 r#"{"choices":[{"index":$A,"delta":{"content":$B},"finish_reason":null}]}"#,
                 r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
-                r#"{"object" : $A,"choices":[{"index":0,"delta":{"content":$B}}]}"#,
+                r#"{"object"	: $A,"choices":[{"index":0,"delta":{"content":$B}}]}"#,
                 r#"{"choices":[{"index":$A,"delta":{"content":"x"},"finish_reason":$B}]}"#,
                 r#"{"object":$A,"\u0065rror":$B,"message":"m","choices":[{"delta":{"content":"y"}}]}"#,
             ],

@@ -189,7 +189,12 @@ impl<'a> Values<'a> {
         let end = kind.end(self.event, start).unwrap_or(start);
         self.at = if kind == Kind::String { end + 1 } else { end.max(start + 1) };
         if kind == Kind::String {
-            let blanks = self.event.iter().skip(self.at).take_while(|byte| **byte == b' ').count();
+            let blanks = self
+                .event
+                .iter()
+                .skip(self.at)
+                .take_while(|byte| byte.is_ascii_whitespace())
+                .count();
             if self.event.get(self.at + blanks) == Some(&b':') {
                 let key = &self.event[start..end];
                 // What is written with escapes is not compared.
