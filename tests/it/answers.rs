@@ -1,6 +1,6 @@
 //! Whole answers through the error normalization layer: what passes, is checked, is replaced.
 
-use crate::script::{Script, Step, answer, bytes_of, data, json, take, text};
+use crate::script::{CHAT, Script, Step, answer, bytes_of, data, json, take, text};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -12,7 +12,6 @@ use tower_inference::{
     error_normalization::Credentials,
 };
 
-const CHAT: &str = "/v1/chat/completions";
 const HEALTHY: &str = "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"choices\":[]}";
 
 fn layer() -> ErrorNormalizationLayer {

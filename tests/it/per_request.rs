@@ -1,6 +1,6 @@
 //! What one request asks of the layers, by its extensions.
 
-use crate::script::{Script, Step, data, exchange, json, stream, text};
+use crate::script::{CHAT, Script, Step, TEXT, data, exchange, json, stream, text};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -13,8 +13,6 @@ use tower_inference::{
     error_normalization::PromoteWithin,
 };
 
-const CHAT: &str = "/v1/chat/completions";
-const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
 const ERROR: &str =
     "data: {\"error\":{\"message\":\"the engine died\",\"type\":\"server_error\"}}\n\n";
 

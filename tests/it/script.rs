@@ -15,6 +15,14 @@ use tokio::time::Sleep;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_inference::{ErrorNormalizationLayer, error_normalization::ResponseBody};
 
+/// A path whose streams and answers are known, and events of such a stream.
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const TEXT: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+pub(crate) const STOP: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+pub(crate) const DONE: &str = "data: [DONE]\n\n";
+
 pub(crate) enum Step {
     Data(Bytes),
     Trailers(HeaderMap),

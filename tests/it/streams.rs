@@ -1,6 +1,8 @@
 //! Streams through the error normalization layer: what is watched, promoted, rescued.
 
-use crate::script::{Script, Step, answer, bytes_of, data, exchange, stream, take, text};
+use crate::script::{
+    CHAT, DONE, STOP, Script, Step, TEXT, answer, bytes_of, data, exchange, stream, take, text,
+};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::Value;
 use std::{
@@ -13,16 +15,11 @@ use tower_inference::{
     observe::{Observe, StreamEnd},
 };
 
-const CHAT: &str = "/v1/chat/completions";
 const MESSAGES: &str = "/v1/messages";
 const RESPONSES: &str = "/v1/responses";
 
 const ROLE: &str =
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
-const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
-const STOP: &str =
-    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-const DONE: &str = "data: [DONE]\n\n";
 const ERROR: &str = "data: {\"error\":{\"message\":\"the engine died\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n";
 
 fn layer() -> ErrorNormalizationLayer {

@@ -1,7 +1,7 @@
 //! Heads and bodies of HTTP that are easily got wrong.
 
 use crate::{
-    script::{self, Script, Step, answer, data, json, stream, take},
+    script::{self, CHAT, STOP, Script, Step, TEXT, answer, data, json, stream, take},
     support::{self, stack},
 };
 use bytes::Bytes;
@@ -32,12 +32,8 @@ use tower_inference::{
     ErrorNormalizationLayer, ReadinessLayer, ReadyFlag, error_normalization::ResponseBody,
 };
 
-const CHAT: &str = "/v1/chat/completions";
-const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
 /// Whole but for its empty line.
 const UNENDED: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}";
-const STOP: &str =
-    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 const ERROR: &str = "data: {\"error\":{\"message\":\"the engine died\"}}\n\n";
 
 fn layer() -> ErrorNormalizationLayer {

@@ -1,6 +1,8 @@
 //! Streams that are easily broken by watching them.
 
-use crate::script::{Script, Step, answer, bytes_of, data, stream, take, text};
+use crate::script::{
+    CHAT, DONE, STOP, Script, Step, TEXT, answer, bytes_of, data, stream, take, text,
+};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
@@ -17,12 +19,6 @@ use std::{
 };
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_inference::{ErrorNormalizationLayer, error_normalization::ResponseBody, framing::sse};
-
-const CHAT: &str = "/v1/chat/completions";
-const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
-const STOP: &str =
-    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-const DONE: &str = "data: [DONE]\n\n";
 
 fn layer() -> ErrorNormalizationLayer {
     ErrorNormalizationLayer::new()
