@@ -186,8 +186,10 @@ fn url(at: usize, scheme: &str, remote: &str) -> Found {
         return Found::Secret(start, start + end);
     }
     let host = &authority[..run(authority, is_word)];
-    let address =
-        authority.strip_prefix('[').and_then(|rest| private_ipv6(rest).map(|len| len + 2));
+    // Bracketed, unless the text is cut.
+    let address = authority.strip_prefix('[').and_then(|rest| {
+        private_ipv6(rest).map(|len| 1 + len + usize::from(rest[len..].starts_with(']')))
+    });
     let internal = internal_len(host, &remote[host.len()..]).or(address);
     let internal = internal.or_else(|| is_local_url(scheme, host).then_some(host.len()));
     match internal {
@@ -261,6 +263,8 @@ mod tests {
             ("(host='10.0.0.5', port=8000)", "(host='[redacted]', port=8000)"),
             ("[fd00::1]:80 ::1 fe80::1 ::ffff:10.0.0.1", "[[redacted]]:80 [redacted]"),
             ("http://[fd00::1]:8080/x", "[redacted]/x"),
+            ("http://[fd00::1", "[redacted]"),
+            ("http://[fd00::1é", "[redacted]é"),
             ("No such file: /home/me/models/llama", "No such file: [redacted]"),
             ("cannot open '/srv/x.gguf'", "cannot open '[redacted]'"),
             ("in /repo/model.py:94", "in [redacted]"),
@@ -386,7 +390,7 @@ mod tests {
         }
 
         #[test]
-        fn never_panics_and_is_stable(text in "\\PC{0,200}") {
+        fn never_panics_and_is_stable(text in prop_oneof![texts(), "\\PC{0,200}"]) {
             let once = redact(&text).into_owned();
             let _ = redact(&once);
         }
