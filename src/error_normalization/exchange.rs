@@ -21,7 +21,7 @@ use std::{
 use tokio::time::Instant;
 use tower::BoxError;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Exchange {
     pub(super) config: Arc<Config>,
     pub(super) client: Client,

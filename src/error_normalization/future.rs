@@ -51,7 +51,7 @@ const DONE: &str = "a response future is not polled after it is ready";
 pin_project! {
     #[project = StateProj]
     enum State<F, B> {
-        Called { #[pin] future: F, exchange: Option<Exchange> },
+        Called { #[pin] future: F, exchange: Exchange },
         Detour { detour: Detour<B> },
     }
 }
@@ -72,7 +72,7 @@ impl<B> Detour<B> {
 impl<F, B> ResponseFuture<F, B> {
     #[inline]
     pub(super) fn called(future: F, exchange: Exchange) -> Self {
-        Self { state: State::Called { future, exchange: Some(exchange) } }
+        Self { state: State::Called { future, exchange } }
     }
 
     #[cold]
@@ -97,18 +97,16 @@ where
         loop {
             let detour = match state.as_mut().project() {
                 // Called => (answered | Detour)
-                StateProj::Called { future, exchange } => {
-                    let result = ready!(future.poll(cx));
-                    let exchange = exchange.take().expect(DONE);
-                    let verdict = result.as_ref().map_or(Verdict::Pass, |it| judge(it, &exchange));
-                    match result {
-                        Ok(response) if matches!(verdict, Verdict::Pass) => {
+                StateProj::Called { future, exchange } => match ready!(future.poll(cx)) {
+                    Ok(response) => match judge(&response, exchange) {
+                        Verdict::Pass => {
                             exchange.completed(response.status());
                             return Poll::Ready(Ok(response.map(ResponseBody::pass)));
                         }
-                        result => Detour::begin(result, verdict, exchange),
-                    }
-                }
+                        verdict => Detour::begin(response, verdict, exchange.clone()),
+                    },
+                    Err(error) => Detour::failed(error, exchange),
+                },
                 // Detour => answered
                 StateProj::Detour { detour } => return detour.poll(cx).map(Ok),
             };
@@ -122,19 +120,16 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
+    #[cold]
     #[inline(never)]
-    fn begin<E: Into<BoxError>>(
-        result: Result<Response<B>, E>,
-        verdict: Verdict,
-        exchange: Exchange,
-    ) -> Self {
-        let (head, body) = match result {
-            Ok(response) => response.into_parts(),
-            Err(error) => {
-                let error = exchange.read_service_error(error.into());
-                return Self::answered(exchange.replace(empty_head(), error));
-            }
-        };
+    fn failed(error: impl Into<BoxError>, exchange: &Exchange) -> Self {
+        let error = exchange.read_service_error(error.into());
+        Self::answered(exchange.replace(empty_head(), error))
+    }
+
+    #[inline(never)]
+    fn begin(response: Response<B>, verdict: Verdict, exchange: Exchange) -> Self {
+        let (head, body) = response.into_parts();
         match verdict {
             Verdict::Pass => Self::answered(Response::from_parts(head, ResponseBody::pass(body))),
             Verdict::Render(error) => {
