@@ -5,7 +5,7 @@
     benches/report.py allocations       counted by `tests/alloc.rs`
     benches/report.py proxy             through a real proxy, under valgrind
     benches/report.py times [--quick]
-    benches/report.py all [--write]     all of them; `--write` puts the tables into PERFORMANCE.md
+    benches/report.py all [--write]     all of them; `--write` puts tables and pictures into PERFORMANCE.md
 
 Fails where a goal is missed, but for times, which are noisy.
 """
@@ -33,6 +33,9 @@ BARE = {
     "router, from_fn": "router",
     "router, layers": "router",
 }
+
+# Groups that PERFORMANCE.md has a picture of.
+PICTURES = ["oneshot", "sse_one_event_a_frame"]
 
 GOALS_HEAD = ["goal", "measured", "wanted", "verdict"]
 
@@ -140,6 +143,13 @@ def times(options):
     return f"{goals}\n{all_cases(medians, 'ns')}", False
 
 
+def draw():
+    """Criterion's pictures, from a run of their own: short ones have too few samples."""
+    cargo("bench", "--bench", "times", "--", f"^({'|'.join(PICTURES)})/")
+    for group in PICTURES:
+        shutil.copy(cargo_target() / "criterion" / group / "report/violin.svg", BENCHES / f"plots/{group}.svg")
+
+
 def write(name, text):
     """Puts a table where PERFORMANCE.md has a place for it."""
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
@@ -154,7 +164,7 @@ MEASURES = {"instructions": instructions, "allocations": allocations, "proxy": p
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("what", choices=[*MEASURES, "all"])
 parser.add_argument("--quick", action="store_true", help="times at a glance, in less than a minute")
-parser.add_argument("--write", action="store_true", help="put the tables into PERFORMANCE.md")
+parser.add_argument("--write", action="store_true", help="put tables and pictures into PERFORMANCE.md")
 options = parser.parse_args()
 any_missed = False
 for name in MEASURES if options.what == "all" else [options.what]:
@@ -163,4 +173,6 @@ for name in MEASURES if options.what == "all" else [options.what]:
     print(f"{text}\n", flush=True)
     if options.write:
         write(name, text)
+        if name == "times":
+            draw()
 sys.exit(any_missed)
