@@ -1,7 +1,7 @@
 //! What is asked, in which dialect: found from the path's last segments.
 
 use super::Dialect;
-use crate::head::RequestHead;
+use crate::head::{RequestHead, split_last};
 use http::HeaderName;
 
 /// All clients of the Anthropic API send it.
@@ -170,12 +170,6 @@ impl Operation {
             _ => Some(Framing::Sse),
         }
     }
-}
-
-/// As `rsplit_once`, which is slower on texts as short as these.
-fn split_last(text: &str, separator: u8) -> Option<(&str, &str)> {
-    let at = text.bytes().rposition(|byte| byte == separator)?;
-    Some((&text[..at], &text[at + 1..]))
 }
 
 /// Whether this is a path of `KServe`'s v2 protocol.
