@@ -99,11 +99,11 @@ where
                 // Called => (answered | Detour)
                 StateProj::Called { future, exchange } => match ready!(future.poll(cx)) {
                     Ok(response) => match judge(&response, exchange) {
-                        Verdict::Pass => {
+                        None => {
                             exchange.completed(response.status());
                             return Poll::Ready(Ok(response.map(ResponseBody::pass)));
                         }
-                        verdict => Detour::begin(response, verdict, exchange.clone()),
+                        Some(verdict) => Detour::begin(response, verdict, exchange.clone()),
                     },
                     Err(error) => Detour::failed(error, exchange),
                 },
@@ -131,7 +131,6 @@ where
     fn begin(response: Response<B>, verdict: Verdict, exchange: Exchange) -> Self {
         let (head, body) = response.into_parts();
         match verdict {
-            Verdict::Pass => Self::answered(Response::from_parts(head, ResponseBody::pass(body))),
             Verdict::Render(error) => {
                 let error = exchange.complete(error);
                 Self::answered(exchange.replace(head, error))

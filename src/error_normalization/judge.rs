@@ -7,11 +7,9 @@ use crate::{
 };
 use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 
-/// What is to be done with an answer.
+/// What is to be done with an answer that does not simply pass.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// It passes: byte-, frame-, header- and extension-identical.
-    Pass,
     /// It is a stream of this operation, and is watched.
     Watch(Operation),
     /// It should be JSON, and is read before it is released.
@@ -31,8 +29,9 @@ const CHECKED: [&str; 3] = ["application/json", "text/html", "text/plain"];
 /// The header in which MoFA's orchestrator says that the completion is none.
 const MOFA_BACKEND: HeaderName = HeaderName::from_static("x-mofa-backend");
 
+/// `None` if the answer passes: byte-, frame-, header- and extension-identical.
 #[inline]
-pub(super) fn judge<B>(response: &Response<B>, exchange: &Exchange) -> Verdict {
+pub(super) fn judge<B>(response: &Response<B>, exchange: &Exchange) -> Option<Verdict> {
     let (status, headers) = (response.status(), response.headers());
     if let Some(error) = response.extensions().get::<InferenceError>() {
         return judge_ours(error, exchange);
@@ -44,44 +43,41 @@ pub(super) fn judge<B>(response: &Response<B>, exchange: &Exchange) -> Verdict {
         Some(operation) if status.is_success() && has_body(status) => {
             judge_success(headers, operation)
         }
-        _ => Verdict::Pass,
+        _ => None,
     }
 }
 
-fn judge_ours(error: &InferenceError, exchange: &Exchange) -> Verdict {
-    match error.rendered_in() {
-        None => Verdict::Render(error.clone()),
-        Some(_) if exchange.renders_again(error) => Verdict::Render(error.clone()),
-        Some(_) => Verdict::Pass,
-    }
+fn judge_ours(error: &InferenceError, exchange: &Exchange) -> Option<Verdict> {
+    let renders = error.rendered_in().is_none() || exchange.renders_again(error);
+    renders.then(|| Verdict::Render(error.clone()))
 }
 
-fn judge_error(headers: &HeaderMap, exchange: &Exchange) -> Verdict {
+fn judge_error(headers: &HeaderMap, exchange: &Exchange) -> Option<Verdict> {
     let client = exchange.client;
     let unrecognised = exchange.config.unrecognised == Unrecognised::Pass
         && exchange.set_dialect().is_none()
         && !client.is_recognised();
     if unrecognised || client.is_options() || client.is_grpc() || is_grpc(headers) {
-        return Verdict::Pass;
+        return None;
     }
-    Verdict::ReadError
+    Some(Verdict::ReadError)
 }
 
-fn judge_success(headers: &HeaderMap, operation: Operation) -> Verdict {
+fn judge_success(headers: &HeaderMap, operation: Operation) -> Option<Verdict> {
     if headers.get(MOFA_BACKEND).is_some_and(is_rejection) {
-        return Verdict::ReadError;
+        return Some(Verdict::ReadError);
     }
     let media_type = media_type(headers);
     if headers.contains_key(header::CONTENT_ENCODING) {
-        Verdict::Pass
+        None
     } else if let Some(framing) = media_type.and_then(framing) {
         // A stream that is framed otherwise is none of this operation's.
         let known = operation.framing() == Some(framing);
-        if known { Verdict::Watch(operation) } else { Verdict::Pass }
+        known.then_some(Verdict::Watch(operation))
     } else if operation.answers_json() && media_type.is_none_or(is_checked) {
-        Verdict::Check
+        Some(Verdict::Check)
     } else {
-        Verdict::Pass
+        None
     }
 }
 
@@ -135,7 +131,8 @@ mod tests {
     ) -> String {
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
         let exchange = Exchange::of(RequestHead::of(&request), &Arc::new(config));
-        let verdict = format!("{:?}", judge(&answer.body(()).unwrap(), &exchange));
+        let verdict = judge(&answer.body(()).unwrap(), &exchange);
+        let verdict = verdict.map_or("Pass".to_owned(), |verdict| format!("{verdict:?}"));
         verdict.split('(').next().unwrap().to_owned()
     }
 
