@@ -26,7 +26,9 @@ impl Provider for FastApi {
             Said::of(inner_error(detail))
         } else {
             let text = detail.string().or_else(|| said::details(detail))?;
-            Said::text(text)
+            let mut said = Said::text(text);
+            said.names.extend(detail.items().filter_map(|item| item.get("type").string()));
+            said
         };
         Some(said.error(failure, self))
     }
@@ -67,6 +69,14 @@ mod tests {
             {"loc":["body",1],"msg":"JSON decode error","ctx":{"error":"Expecting value"}},"x"]}"#;
         let message = "body.messages.0: Field required; JSON decode error: Expecting value; x";
         assert_eq!(answer(422, &[], body).message(), message);
+    }
+
+    #[test]
+    fn the_types_of_a_list_are_names() {
+        let body = |kind| format!(r#"{{"detail":[{{"loc":["body"],"msg":"m","type":"{kind}"}}]}}"#);
+        let category = |kind| answer(422, &[], &body(kind)).category();
+        assert_eq!(category("content_policy_violation"), Category::ContentFilter); // fal
+        assert_eq!(category("missing"), Category::InvalidRequest);
     }
 
     #[test]

@@ -37,10 +37,13 @@ const NAMES: &[(Category, &[&str])] = &[
         Category::Permission,
         &[
             "accessdenied",                      // AWS, DashScope
+            "accountdeactivated",                // OpenAI
             "consumerinvalid",                   // Google
             "consumersuspended",                 // Google
             "iampermissiondenied",               // Google
+            "ipnotauthorized",                   // OpenAI
             "keymodelaccessdenied",              // LiteLLM
+            "missingpermissions",                // ElevenLabs
             "modelidaccessdisabled",             // Volcengine
             "modelnotopen",                      // Volcengine
             "modeltermsrequired",                // Groq
@@ -72,6 +75,7 @@ const NAMES: &[(Category, &[&str])] = &[
         Category::ContentFilter,
         &[
             "contentfilter",                       // OpenAI, Azure
+            "contentmoderation",                   // Stability AI
             "contentpolicyviolation",              // OpenAI images, OpenRouter
             "datainspectionfailed",                // DashScope
             "inputimagesensitivecontentdetected",  // Volcengine
@@ -135,7 +139,9 @@ const NAMES: &[(Category, &[&str])] = &[
             "billingdisabled",         // Google
             "billinghardlimitreached", // OpenAI
             "billingnotactive",        // OpenAI
+            "blockedapiaccess",        // Groq: a limit of what may be spent
             "budgetexceeded",          // LiteLLM
+            "credits",                 // OpenCode
             "exceededcurrentquota",    // Moonshot
             "insufficientbalance",
             "insufficientg1creditsbalance",  // Google
@@ -149,6 +155,8 @@ const NAMES: &[(Category, &[&str])] = &[
             "paymentrequired",               // OpenRouter
             "quotaexhausted",                // Google
             "servicequotaexceeded",          // AWS
+            "spendinglimit",                 // xAI
+            "tokenquotareached",             // watsonx
             "setlimitexceeded",              // Volcengine
             "usagelimitreached",             // OpenAI, for a plan
         ],
@@ -171,6 +179,7 @@ const NAMES: &[(Category, &[&str])] = &[
             "serveroverloaded",           // Volcengine
             "serverisoverloaded",         // OpenAI Responses
             "slowdown",                   // OpenAI
+            "systembusy",                 // ElevenLabs
         ],
     ),
     (
@@ -231,10 +240,15 @@ const GATED: &[(&str, &[u16], Category)] = &[
     ("1310", &[429], Category::QuotaExhausted), // Zhipu: a week or month
     ("1312", &[429], Category::Overloaded), // Zhipu
     ("3036", &[429], Category::QuotaExhausted), // Workers AI
+    ("30003", &[403], Category::ModelNotFound), // SiliconFlow: disabled
+    ("30011", &[403], Category::QuotaExhausted), // SiliconFlow: a model that must be paid for
+    ("3030", &[400], Category::ContextLengthExceeded), // Workers AI
     ("3040", &[429], Category::Overloaded), // Workers AI
     ("3042", &[404], Category::ModelNotFound), // Workers AI
     ("5007", &[400], Category::ModelNotFound), // Workers AI
-    ("quotaexceeded", &[403, 429], Category::QuotaExhausted), // Volcengine
+    ("5028", &[410], Category::ModelNotFound), // Workers AI: deprecated
+    ("7003", &[400, 404], Category::NotFound), // Cloudflare: no such route
+    ("quotaexceeded", &[401, 403, 429], Category::QuotaExhausted), // Volcengine, ElevenLabs
     ("model", &[424], Category::UpstreamError), // AWS ModelErrorException
 ];
 
@@ -290,12 +304,12 @@ static MEANINGS: LazyLock<Meanings> = LazyLock::new(|| {
 
 /// What a name alone means, in an answer of this status (0: none).
 ///
-/// Of a name with dots, as clouds write them (`OperationDenied.ServiceOverdue`), what is not known as a
-/// whole goes by its last part, then by its first.
+/// Of a name in parts (`OperationDenied.ServiceOverdue`, `unauthenticated:bad-credentials`), what is not
+/// known as a whole goes by its last part, then by its first.
 pub(super) fn category(name: &str, status: u16) -> Option<Category> {
     category_of(name, status).or_else(|| {
-        let (first, _) = name.split_once('.')?;
-        let last = name.rsplit('.').next().unwrap_or(name);
+        let (first, _) = name.split_once(['.', ':'])?;
+        let last = name.rsplit(['.', ':']).next().unwrap_or(name);
         category_of(last, status).or_else(|| category_of(first, status))
     })
 }
@@ -366,6 +380,8 @@ mod tests {
         for name in ["RateLimitExceeded.EndpointRPM", "OperationDenied.RateLimitExceeded"] {
             assert_eq!(category(name, 0), Some(Category::RateLimited), "{name}");
         }
+        assert_eq!(category("unauthenticated:bad-credentials", 0), Some(Category::Authentication));
+        assert_eq!(category("team-blocked:spending-limit", 0), Some(Category::QuotaExhausted));
         for name in ["", "invalid_request_error", "server_error", "author", "5", "é"] {
             assert_eq!(category(name, 0), None, "{name}");
         }

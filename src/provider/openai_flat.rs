@@ -6,7 +6,7 @@ use crate::error::InferenceError;
 /// Reads bodies with a `message` at the top: Dynamo, vLLM before 0.10, SGLang, TensorRT-LLM,
 /// LMDeploy, Cerebras, Mistral, Cohere, DashScope, TorchServe, Kong, and AWS Bedrock, whose name of
 /// the failure is in the header `x-amzn-errortype`; with `error_msg` instead: Qianfan, Huawei, APISIX;
-/// in a `fault`: Apigee, WSO2.
+/// in a `fault`: Apigee, WSO2; with a `name` and sentences as `errors`: Stability AI.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenAiFlat;
 
@@ -19,7 +19,8 @@ impl Provider for OpenAiFlat {
         let body = failure.json();
         let fault = body.get("fault");
         let keys = ["message", "Message", "msg", "html-message", "error_code", "error_msg"];
-        if !keys.iter().any(|key| body.get(key).is_truthy()) && !fault.is_object() {
+        let named = body.get("name").string().is_some() && body.get("errors").is_array();
+        if !keys.iter().any(|key| body.get(key).is_truthy()) && !fault.is_object() && !named {
             return None;
         }
         let mut said = Said::of(if fault.is_object() { fault } else { body });
@@ -48,6 +49,7 @@ mod tests {
             (501, r#"{"message":"m","type":"Not Implemented","code":501}"#, Category::Unsupported),
             (0, r#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#, Category::InvalidRequest),
             (0, r#"{"object":"error","message":"m","type":"InternalServerError"}"#, Category::UpstreamError),
+            (403, r#"{"id":"0","name":"content_moderation","errors":["m"]}"#, Category::ContentFilter),
             (422, r#"{"message":{"detail":[{"loc":["body","x"],"msg":"bad"}]}}"#, Category::InvalidRequest),
         ];
         for (status, body, expected) in table {

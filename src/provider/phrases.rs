@@ -14,7 +14,9 @@ const LONG: &[u16] = &[400, 413, 422, 500];
 const NO_MODEL: &[u16] = &[400, 403, 404, 410, 422];
 const NOT_READY: &[u16] = &[400, 405, 424, 429, 500, 502, 503];
 const BUSY: &[u16] = &[429, 498, 500, 503, 529];
-const MONEY: &[u16] = &[400, 402, 403, 412, 429, 500];
+const MONEY: &[u16] = &[400, 401, 402, 403, 412, 429, 500];
+/// Where credentials are refused.
+const REFUSED: &[u16] = &[400, 401, 403];
 
 const ROWS: &[Row] = &[
     // Allowance and money.
@@ -39,7 +41,6 @@ const ROWS: &[Row] = &[
     Row(&["free allocated quota exceeded"], &[403, 429], Category::QuotaExhausted), // DashScope
     Row(&["quota has been used up"], &[401, 403, 429], Category::QuotaExhausted), // Huawei
     Row(&["daily request limit reached"], &[429], Category::QuotaExhausted), // Qianfan
-    Row(&["account balance is insufficient"], MONEY, Category::QuotaExhausted), // SiliconFlow
     Row(&["credits are depleted"], MONEY, Category::QuotaExhausted),      // Google AI Studio
     Row(&["free tier", "has been exhausted"], MONEY, Category::QuotaExhausted), // DashScope
     Row(&["额度已用尽"], &[401, 403, 429], Category::QuotaExhausted), // new-api: a token's allowance
@@ -48,6 +49,13 @@ const ROWS: &[Row] = &[
     Row(&["free-models-per-day"], &[429], Category::QuotaExhausted),  // OpenRouter
     Row(&["key limit exceeded"], &[403], Category::QuotaExhausted),   // OpenRouter
     Row(&["api calls / month"], &[429], Category::QuotaExhausted),    // Cohere
+    Row(&["balance is insufficient"], MONEY, Category::QuotaExhausted), // SiliconFlow
+    Row(&["exhausted balance"], MONEY, Category::QuotaExhausted),     // fal
+    Row(&["top up your"], MONEY, Category::QuotaExhausted),           // fal, Moonshot
+    Row(&["run out of credits"], MONEY, Category::QuotaExhausted),    // xAI
+    Row(&["exceeds your quota"], MONEY, Category::QuotaExhausted),    // ElevenLabs
+    Row(&["no payment method"], MONEY, Category::QuotaExhausted),     // OpenCode
+    Row(&["budget", "reached its limit"], MONEY, Category::QuotaExhausted), // Databricks
     // The prompt is too long.
     Row(&["context length"], LONG, Category::ContextLengthExceeded), // OpenAI, vLLM, SGLang
     Row(&["context_length_exceeded"], LONG, Category::ContextLengthExceeded),
@@ -84,6 +92,9 @@ const ROWS: &[Row] = &[
     Row(&["prompt length", "maximum input length"], LONG, Category::ContextLengthExceeded), // Huawei
     Row(&["exceed max message tokens"], LONG, Category::ContextLengthExceeded), // Volcengine
     Row(&["exceed n_ctx"], LONG, Category::ContextLengthExceeded),              // llama-box
+    Row(&["maximum supported sequence length"], LONG, Category::ContextLengthExceeded), // SambaNova
+    Row(&["max context reached"], LONG, Category::ContextLengthExceeded),       // Workers AI
+    Row(&["[input_too_large]"], LONG, Category::ContextLengthExceeded),         // xAI
     // What the prompt leaves for the answer is negative: vLLM.
     Row(&["max_tokens must be at least 1, got -"], BAD, Category::ContextLengthExceeded),
     // A safety system.
@@ -100,6 +111,7 @@ const ROWS: &[Row] = &[
     Row(&["content moderation failed"], &[400, 403], Category::ContentFilter), // Huawei
     Row(&["contain senstive"], &[400, 403], Category::ContentFilter), // Huawei, who spell it so
     Row(&["responsible ai practices"], &[400], Category::ContentFilter), // Vertex AI
+    Row(&["flagged by our content moderation"], &[400, 403], Category::ContentFilter), // Stability AI
     // Not yet, whatever the status says.
     Row(&["is not ready"], NOT_READY, Category::ModelNotReady), // Dynamo, KServe, Tenstorrent
     Row(&["model not ready"], NOT_READY, Category::ModelNotReady), // Tenstorrent
@@ -121,6 +133,7 @@ const ROWS: &[Row] = &[
     Row(&["no decode endpoints"], &[503], Category::ModelNotReady),     // vLLM production stack
     Row(&["model", "is temporarily unavailable"], &[503], Category::ModelNotReady), // the same
     Row(&["no instances found for endpoint"], NOT_READY, Category::ModelNotReady), // Dynamo
+    Row(&["no instances available"], NOT_READY, Category::ModelNotReady), // Chutes
     // No such model; a route is none.
     Row(&["unexpected endpoint or method"], &[404], Category::NotFound), // LM Studio, with a 200
     Row(&["unsupported openapi method"], &[404], Category::NotFound),    // Qianfan, with a 200
@@ -143,6 +156,8 @@ const ROWS: &[Row] = &[
     Row(&["incorrect model id"], &[400, 404, 503], Category::ModelNotFound), // AiHubMix
     Row(&["model", "no longer available"], NO_MODEL, Category::ModelNotFound), // NIM, SambaNova
     Row(&["no such model"], NO_MODEL, Category::ModelNotFound),          // Workers AI
+    Row(&["model has been deprecated"], NO_MODEL, Category::ModelNotFound), // Workers AI
+    Row(&["model disabled"], NO_MODEL, Category::ModelNotFound),         // SiliconFlow
     Row(&["model", "not found"], NO_MODEL, Category::ModelNotFound),     // most
     Row(&["model", "does not exist"], NO_MODEL, Category::ModelNotFound), // OpenAI, vLLM
     Row(&["requested model", "is not available"], NO_MODEL, Category::ModelNotFound), // mistral.rs
@@ -170,6 +185,8 @@ const ROWS: &[Row] = &[
     Row(&["too many requests at the moment"], BUSY, Category::Overloaded), // Moonshot
     Row(&["degraded function"], BAD, Category::Overloaded), // NVIDIA NIM
     Row(&["rejected by flow control"], &[429], Category::Overloaded), // llm-d
+    Row(&["at maximum capacity"], BUSY, Category::Overloaded), // Chutes
+    Row(&["experiencing heavy traffic"], BUSY, Category::Overloaded), // ElevenLabs
     // A 503 that is no lack of capacity, and other statuses that say the wrong thing.
     Row(&["client disconnected"], &[400, 500, 503], Category::Cancelled), // llm-d, LMDeploy
     Row(&["timed out"], &[500, 502, 503], Category::Timeout),             // llm-d, urllib3, Ollama
@@ -200,6 +217,9 @@ const ROWS: &[Row] = &[
     Row(&["unregistered callers"], &[403], Category::Authentication),   // Google
     Row(&["iam certification failed"], &[401], Category::Authentication), // Qianfan, with a 200
     Row(&["failed to get the authorization header"], &[400], Category::Authentication), // Huawei
+    Row(&["not authenticated"], REFUSED, Category::Authentication),     // FastAPI, with a 403
+    Row(&["token has expired"], REFUSED, Category::Authentication),     // AWS, with a 403
+    Row(&["token could not be validated"], REFUSED, Category::Authentication), // xAI
     // A permission that is missing, and a status that does not say so.
     Row(&["no permission to"], &[400, 403], Category::Permission), // UCloud, Qianfan
     Row(&["organization must be verified"], &[400, 404], Category::Permission), // OpenAI
@@ -210,6 +230,8 @@ const ROWS: &[Row] = &[
     Row(&["insufficient permissions for this operation"], &[401], Category::Permission), // OpenAI
     Row(&["access to this api has been disallowed"], &[400], Category::Permission), // Tyk
     Row(&["rejected by api key"], &[401], Category::Permission),   // Huawei
+    Row(&["organization has been disabled"], REFUSED, Category::Permission), // Anthropic
+    Row(&["missing the permission"], &[401], Category::Permission), // ElevenLabs
     // A region, a size.
     Row(&["location is not supported"], &[400], Category::Permission), // Google
     Row(&["payload size exceeds"], &[400], Category::RequestTooLarge), // Google
@@ -226,6 +248,10 @@ const ROWS: &[Row] = &[
     Row(&["unsupported param"], &[500], Category::Unsupported),            // llama.cpp
     Row(&["input is not supported"], &[500], Category::Unsupported),       // llama.cpp
     Row(&["does not support http call"], &[400], Category::Unsupported),   // DashScope
+    Row(&["model", "does not support feature"], BAD, Category::Unsupported), // Novita
+    Row(&["model", "does not support endpoint"], BAD, Category::Unsupported), // Novita
+    Row(&["model features", "not support"], BAD, Category::Unsupported),   // Novita
+    Row(&["doesn't support the model"], BAD, Category::Unsupported),       // AWS
     Row(&["background loop has errored"], BAD, Category::UpstreamError),   // vLLM
     Row(&["shard died"], BAD, Category::UpstreamError),                    // TGI
     Row(&["rate limited by provider"], &[503], Category::RateLimited),     // AiHubMix

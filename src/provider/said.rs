@@ -71,6 +71,7 @@ impl<'a> Said<'a> {
             string("error_type"),
             string("status"),
             string("reason"),
+            string("name"),
             errorcode(object),
             kind.clone(),
         ];
@@ -299,6 +300,7 @@ pub(super) fn message(object: Json<'_>) -> Option<Cow<'_, str>> {
         "title",
         "description",
         "reason", // Elasticsearch
+        "errors", // Stability AI
     ];
     keys.iter().find_map(|key| {
         let member = object.get(key);
