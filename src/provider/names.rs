@@ -133,17 +133,20 @@ const NAMES: &[(Category, &[&str])] = &[
     (
         Category::QuotaExhausted,
         &[
-            "accountoverdue",          // Volcengine
-            "arrearage",               // DashScope
-            "billing",                 // Anthropic
-            "billingdisabled",         // Google
-            "billinghardlimitreached", // OpenAI
-            "billingnotactive",        // OpenAI
-            "blockedapiaccess",        // Groq: a limit of what may be spent
-            "budgetexceeded",          // LiteLLM
-            "credits",                 // OpenCode
-            "exceededcurrentquota",    // Moonshot
+            "accountoverdue",               // Volcengine
+            "apikeyquotaexhausted",         // sub2api
+            "arrearage",                    // DashScope
+            "billing",                      // Anthropic
+            "billingdisabled",              // Google
+            "billinghardlimitreached",      // OpenAI
+            "billingnotactive",             // OpenAI
+            "blockedapiaccess",             // Groq: a limit of what may be spent
+            "budgetexceeded",               // LiteLLM
+            "credits",                      // OpenCode
+            "customerverificationrequired", // Vercel: a credit card
+            "exceededcurrentquota",         // Moonshot
             "insufficientbalance",
+            "insufficientfunds",             // Vercel
             "insufficientg1creditsbalance",  // Google
             "insufficientquota",             // OpenAI
             "insufficientuserquota",         // one-api
@@ -188,7 +191,9 @@ const NAMES: &[(Category, &[&str])] = &[
             "dedicatedendpointnotrunning", // Together
             "modelloading",                // LocalAI
             "closedendpoint",              // Volcengine
+            "endpointpaused",              // RunPod
             "modelnotready",               // AWS
+            "modelnotloaded",
         ],
     ),
     (
@@ -227,7 +232,7 @@ const GATED: &[(&str, &[u16], Category)] = &[
     ("10402", &[504], Category::Timeout), // LMDeploy's proxy
     ("1110", &[401, 403, 429], Category::Permission), // Zhipu: the account is not active
     ("1112", &[401, 403, 429], Category::Permission), // Zhipu: the account is locked
-    ("11200", &[403], Category::Permission), // iFlytek Spark
+    ("11200", &[403, 500], Category::Permission), // iFlytek Spark
     ("1113", &[400, 429], Category::QuotaExhausted), // Zhipu
     ("1121", &[401, 403, 429], Category::Permission), // Zhipu: the account is banned
     ("1211", &[400, 404], Category::ModelNotFound), // Zhipu
@@ -239,12 +244,26 @@ const GATED: &[(&str, &[u16], Category)] = &[
     ("1309", &[429], Category::QuotaExhausted), // Zhipu: the plan has expired
     ("1310", &[429], Category::QuotaExhausted), // Zhipu: a week or month
     ("1312", &[429], Category::Overloaded), // Zhipu
+    ("2016", &[400, 403, 424], Category::ContentFilter), // Cloudflare AI Gateway: the prompt
+    ("2017", &[400, 403, 424], Category::ContentFilter), // Cloudflare AI Gateway: the answer
     ("3036", &[429], Category::QuotaExhausted), // Workers AI
     ("30003", &[403], Category::ModelNotFound), // SiliconFlow: disabled
     ("30011", &[403], Category::QuotaExhausted), // SiliconFlow: a model that must be paid for
     ("3030", &[400], Category::ContextLengthExceeded), // Workers AI
     ("3040", &[429], Category::Overloaded), // Workers AI
     ("3042", &[404], Category::ModelNotFound), // Workers AI
+    ("40101", &[400], Category::Authentication), // FastChat, whose status is always 400
+    ("40102", &[400], Category::Authentication), // FastChat
+    ("40103", &[400], Category::Permission), // FastChat
+    ("40301", &[400], Category::ModelNotFound), // FastChat
+    ("40303", &[400], Category::ContextLengthExceeded), // FastChat
+    ("42901", &[400], Category::RateLimited), // FastChat
+    ("42902", &[400], Category::QuotaExhausted), // FastChat
+    ("42903", &[400], Category::Overloaded), // FastChat
+    ("50001", &[400], Category::UpstreamError), // FastChat
+    ("50002", &[400], Category::UpstreamError), // FastChat
+    ("50005", &[400], Category::Overloaded), // FastChat: no worker
+    ("50006", &[400], Category::Timeout), // FastChat: a worker
     ("5007", &[400], Category::ModelNotFound), // Workers AI
     ("5028", &[410], Category::ModelNotFound), // Workers AI: deprecated
     ("7003", &[400, 404], Category::NotFound), // Cloudflare: no such route

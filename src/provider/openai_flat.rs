@@ -6,7 +6,7 @@ use crate::error::InferenceError;
 /// Reads bodies with a `message` at the top: Dynamo, vLLM before 0.10, SGLang, TensorRT-LLM,
 /// LMDeploy, Cerebras, Mistral, Cohere, DashScope, TorchServe, Kong, and AWS Bedrock, whose name of
 /// the failure is in the header `x-amzn-errortype`; with `error_msg` instead: Qianfan, Huawei, APISIX;
-/// in a `fault`: Apigee, WSO2; with a `name` and sentences as `errors`: Stability AI.
+/// in a `fault`: Apigee, WSO2; in a `requestStatus`: NVIDIA NIM; with a `name` and sentences as `errors`: Stability AI.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenAiFlat;
 
@@ -17,13 +17,14 @@ impl Provider for OpenAiFlat {
 
     fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
         let body = failure.json();
-        let fault = body.get("fault");
+        let within = ["fault", "requestStatus"].map(|key| body.get(key));
+        let within = within.into_iter().find(|it| it.is_object());
         let keys = ["message", "Message", "msg", "html-message", "error_code", "error_msg"];
         let named = body.get("name").string().is_some() && body.get("errors").is_array();
-        if !keys.iter().any(|key| body.get(key).is_truthy()) && !fault.is_object() && !named {
+        if !keys.iter().any(|key| body.get(key).is_truthy()) && within.is_none() && !named {
             return None;
         }
-        let mut said = Said::of(if fault.is_object() { fault } else { body });
+        let mut said = Said::of(within.unwrap_or(body));
         // `Name:http://internal.amazon.com/…`; gateways put `__type` into the body instead.
         let header = failure.header("x-amzn-errortype").map(Into::into);
         if let Some(name) = header.or_else(|| body.get("__type").string()) {
@@ -49,6 +50,7 @@ mod tests {
             (501, r#"{"message":"m","type":"Not Implemented","code":501}"#, Category::Unsupported),
             (0, r#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#, Category::InvalidRequest),
             (0, r#"{"object":"error","message":"m","type":"InternalServerError"}"#, Category::UpstreamError),
+            (400, r#"{"requestStatus":{"statusCode":"INVALID_REQUEST","statusDescription":"Token is invalid"}}"#, Category::Authentication),
             (403, r#"{"id":"0","name":"content_moderation","errors":["m"]}"#, Category::ContentFilter),
             (422, r#"{"message":{"detail":[{"loc":["body","x"],"msg":"bad"}]}}"#, Category::InvalidRequest),
         ];

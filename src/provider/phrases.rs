@@ -56,6 +56,12 @@ const ROWS: &[Row] = &[
     Row(&["exceeds your quota"], MONEY, Category::QuotaExhausted),    // ElevenLabs
     Row(&["no payment method"], MONEY, Category::QuotaExhausted),     // OpenCode
     Row(&["budget", "reached its limit"], MONEY, Category::QuotaExhausted), // Databricks
+    Row(&["quota insufficient"], MONEY, Category::QuotaExhausted),    // new-api
+    Row(&["预扣费额度失败"], MONEY, Category::QuotaExhausted), // new-api: too little to begin with
+    Row(&["额度不足"], MONEY, Category::QuotaExhausted), // new-api: the allowance does not suffice
+    Row(&["额度已用完"], MONEY, Category::QuotaExhausted), // sub2api: the allowance is used up
+    Row(&["no quota left"], MONEY, Category::QuotaExhausted), // Higress
+    Row(&["token quota is exceeded"], &[403], Category::QuotaExhausted), // Azure API Management
     // The prompt is too long.
     Row(&["context length"], LONG, Category::ContextLengthExceeded), // OpenAI, vLLM, SGLang
     Row(&["context_length_exceeded"], LONG, Category::ContextLengthExceeded),
@@ -95,6 +101,8 @@ const ROWS: &[Row] = &[
     Row(&["maximum supported sequence length"], LONG, Category::ContextLengthExceeded), // SambaNova
     Row(&["max context reached"], LONG, Category::ContextLengthExceeded),       // Workers AI
     Row(&["[input_too_large]"], LONG, Category::ContextLengthExceeded),         // xAI
+    Row(&["token count of", "exceeds the limit"], LONG, Category::ContextLengthExceeded), // GitHub
+    Row(&["context tokens", "max_kv_size"], LONG, Category::ContextLengthExceeded), // mlx-vlm
     // What the prompt leaves for the answer is negative: vLLM.
     Row(&["max_tokens must be at least 1, got -"], BAD, Category::ContextLengthExceeded),
     // A safety system.
@@ -112,6 +120,8 @@ const ROWS: &[Row] = &[
     Row(&["contain senstive"], &[400, 403], Category::ContentFilter), // Huawei, who spell it so
     Row(&["responsible ai practices"], &[400], Category::ContentFilter), // Vertex AI
     Row(&["flagged by our content moderation"], &[400, 403], Category::ContentFilter), // Stability AI
+    Row(&["violated guardrail policy"], &[400, 403], Category::ContentFilter),         // LiteLLM
+    Row(&["content blocked"], &[400, 403], Category::ContentFilter),                   // LiteLLM
     // Not yet, whatever the status says.
     Row(&["is not ready"], NOT_READY, Category::ModelNotReady), // Dynamo, KServe, Tenstorrent
     Row(&["model not ready"], NOT_READY, Category::ModelNotReady), // Tenstorrent
@@ -134,6 +144,10 @@ const ROWS: &[Row] = &[
     Row(&["model", "is temporarily unavailable"], &[503], Category::ModelNotReady), // the same
     Row(&["no instances found for endpoint"], NOT_READY, Category::ModelNotReady), // Dynamo
     Row(&["no instances available"], NOT_READY, Category::ModelNotReady), // Chutes
+    Row(&["model is loading"], NOT_READY, Category::ModelNotReady),     // most
+    Row(&["no model loaded"], NOT_READY, Category::ModelNotReady),      // most
+    Row(&["model reloaded"], NOT_READY, Category::ModelNotReady),       // LM Studio
+    Row(&["endpoint is paused"], &[400, 409, 503], Category::ModelNotReady), // Hugging Face, RunPod
     // No such model; a route is none.
     Row(&["unexpected endpoint or method"], &[404], Category::NotFound), // LM Studio, with a 200
     Row(&["unsupported openapi method"], &[404], Category::NotFound),    // Qianfan, with a 200
@@ -158,10 +172,15 @@ const ROWS: &[Row] = &[
     Row(&["no such model"], NO_MODEL, Category::ModelNotFound),          // Workers AI
     Row(&["model has been deprecated"], NO_MODEL, Category::ModelNotFound), // Workers AI
     Row(&["model disabled"], NO_MODEL, Category::ModelNotFound),         // SiliconFlow
-    Row(&["model", "not found"], NO_MODEL, Category::ModelNotFound),     // most
+    Row(&["no instance found for model"], &[404], Category::ModelNotFound), // exo
+    Row(&["no keys found that support model"], &[400], Category::ModelNotFound), // Bifrost
+    Row(&["could not find suitable inference handler"], NO_MODEL, Category::ModelNotFound), // llama-swap
+    Row(&["model", "is not recognised"], NO_MODEL, Category::ModelNotFound),
+    Row(&["model", "is not recognized"], NO_MODEL, Category::ModelNotFound),
+    Row(&["model", "not found"], NO_MODEL, Category::ModelNotFound), // most
     Row(&["model", "does not exist"], NO_MODEL, Category::ModelNotFound), // OpenAI, vLLM
     Row(&["requested model", "is not available"], NO_MODEL, Category::ModelNotFound), // mistral.rs
-    Row(&["model not supported by"], &[400], Category::ModelNotFound),   // Hugging Face
+    Row(&["model not supported by"], &[400], Category::ModelNotFound), // Hugging Face
     Row(&["model", "is not supported by any provider"], &[400], Category::ModelNotFound), // the same
     Row(&["non-serverless model"], &[400], Category::ModelNotFound), // Together
     Row(&["no endpoints found for"], &[404], Category::ModelNotFound), // OpenRouter
@@ -187,6 +206,7 @@ const ROWS: &[Row] = &[
     Row(&["rejected by flow control"], &[429], Category::Overloaded), // llm-d
     Row(&["at maximum capacity"], BUSY, Category::Overloaded), // Chutes
     Row(&["experiencing heavy traffic"], BUSY, Category::Overloaded), // ElevenLabs
+    Row(&["worker local total request limit"], &[429, 502, 503], Category::Overloaded), // NVIDIA NIM
     // A 503 that is no lack of capacity, and other statuses that say the wrong thing.
     Row(&["client disconnected"], &[400, 500, 503], Category::Cancelled), // llm-d, LMDeploy
     Row(&["timed out"], &[500, 502, 503], Category::Timeout),             // llm-d, urllib3, Ollama
@@ -208,6 +228,7 @@ const ROWS: &[Row] = &[
     Row(&["[errno "], &[400, 404], Category::UpstreamError),                // mlx-lm
     Row(&[" at row ", "column"], &[500], Category::InvalidRequest),         // llama.cpp: a template
     Row(&["failed to load image"], &[400, 500], Category::InvalidRequest),  // Dynamo
+    Row(&["no user query found"], &[500], Category::InvalidRequest),        // Ollama: a template
     // Credentials that come with another status.
     Row(&["incorrect api key"], &[400, 403], Category::Authentication), // xAI
     Row(&["api key", "leaked"], &[403], Category::Authentication),      // Google
@@ -220,6 +241,7 @@ const ROWS: &[Row] = &[
     Row(&["not authenticated"], REFUSED, Category::Authentication),     // FastAPI, with a 403
     Row(&["token has expired"], REFUSED, Category::Authentication),     // AWS, with a 403
     Row(&["token could not be validated"], REFUSED, Category::Authentication), // xAI
+    Row(&["token is invalid"], REFUSED, Category::Authentication),      // NVIDIA NIM
     // A permission that is missing, and a status that does not say so.
     Row(&["no permission to"], &[400, 403], Category::Permission), // UCloud, Qianfan
     Row(&["organization must be verified"], &[400, 404], Category::Permission), // OpenAI
@@ -232,6 +254,8 @@ const ROWS: &[Row] = &[
     Row(&["rejected by api key"], &[401], Category::Permission),   // Huawei
     Row(&["organization has been disabled"], REFUSED, Category::Permission), // Anthropic
     Row(&["missing the permission"], &[401], Category::Permission), // ElevenLabs
+    Row(&["appidnoautherror"], &[500], Category::Permission),      // iFlytek Spark
+    Row(&["workspace", "is disabled"], &[404], Category::Permission), // Modal
     // A region, a size.
     Row(&["location is not supported"], &[400], Category::Permission), // Google
     Row(&["payload size exceeds"], &[400], Category::RequestTooLarge), // Google
@@ -252,8 +276,12 @@ const ROWS: &[Row] = &[
     Row(&["model", "does not support endpoint"], BAD, Category::Unsupported), // Novita
     Row(&["model features", "not support"], BAD, Category::Unsupported),   // Novita
     Row(&["doesn't support the model"], BAD, Category::Unsupported),       // AWS
+    Row(&["model type", "not supported"], BAD, Category::Unsupported),     // mlx-vlm
+    Row(&["chat completions are disabled"], BAD, Category::Unsupported),   // TabbyAPI
+    Row(&["endpoint not supported"], &[400, 404], Category::Unsupported),  // 0G
     Row(&["background loop has errored"], BAD, Category::UpstreamError),   // vLLM
     Row(&["shard died"], BAD, Category::UpstreamError),                    // TGI
+    Row(&["cuda error"], BAD, Category::UpstreamError),                    // PyTorch, in Triton
     Row(&["rate limited by provider"], &[503], Category::RateLimited),     // AiHubMix
     // A rate, where the status does not say so: wrapped in a 500, or in a 200 of Ollama.
     Row(&["too many requests"], &[429, 500], Category::RateLimited), // Ollama

@@ -299,8 +299,9 @@ pub(super) fn message(object: Json<'_>) -> Option<Cow<'_, str>> {
         "faultstring", // Apigee
         "title",
         "description",
-        "reason", // Elasticsearch
-        "errors", // Stability AI
+        "reason",            // Elasticsearch
+        "errors",            // Stability AI
+        "statusDescription", // NVIDIA NIM
     ];
     keys.iter().find_map(|key| {
         let member = object.get(key);
@@ -313,7 +314,8 @@ pub(super) fn message(object: Json<'_>) -> Option<Cow<'_, str>> {
 pub(super) fn details<'a>(json: Json<'a>) -> Option<Cow<'a, str>> {
     let list = if json.is_object() { json.get("detail") } else { json };
     if json.is_object() && !list.is_array() {
-        return list.string().or_else(|| json.get("message").string());
+        let others = ["message", "error"];
+        return list.string().or_else(|| others.iter().find_map(|key| json.get(key).string()));
     }
     let sentences: Vec<_> = list.items().take(20).filter_map(sentence).collect();
     (!sentences.is_empty()).then(|| sentences.join("; ").into())
