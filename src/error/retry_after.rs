@@ -75,17 +75,41 @@ pub fn from_text(message: &str, max: Duration) -> Option<Duration> {
     let lower = message.to_ascii_lowercase();
     PHRASES.iter().find_map(|phrase| {
         let rest = &lower[lower.find(phrase)? + phrase.len()..];
-        let (number, unit) = split_number(rest)?;
-        let wait = match unit.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next()? {
-            "second" | "seconds" | "sec" | "secs" => seconds(number, 1.0),
-            "minute" | "minutes" | "min" | "mins" => seconds(number, 60.0),
-            "millisecond" | "milliseconds" => seconds(number, 1e-3),
-            _ => {
-                go_duration(rest.split_whitespace().next()?.trim_end_matches(['.', ',', ')', ';']))
-            }
+        let in_short = || {
+            let word = rest.split_whitespace().next()?;
+            go_duration(word.trim_end_matches(['.', ',', ')', ';']))
         };
+        let wait = spelled_out(rest).or_else(in_short);
         wait.map(|wait| wait.min(max))
     })
+}
+
+/// `1.5 seconds`, `41 minutes and 54 seconds`: up to three numbers and their units.
+fn spelled_out(text: &str) -> Option<Duration> {
+    let (mut rest, mut sum) = (text, None::<Duration>);
+    for _ in 0..3 {
+        let Some((wait, after)) = number_and_unit(rest) else { break };
+        sum = Some(sum.unwrap_or_default().saturating_add(wait));
+        let more = [" and ", ", ", " "].iter().find_map(|between| after.strip_prefix(between));
+        let Some(more) = more else { break };
+        rest = more;
+    }
+    sum
+}
+
+fn number_and_unit(text: &str) -> Option<(Duration, &str)> {
+    let (number, unit) = split_number(text)?;
+    let unit = unit.trim_start();
+    let end = unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len());
+    let (unit, rest) = unit.split_at(end);
+    let unit = match unit {
+        "hour" | "hours" => 3600.0,
+        "minute" | "minutes" | "min" | "mins" => 60.0,
+        "second" | "seconds" | "sec" | "secs" => 1.0,
+        "millisecond" | "milliseconds" => 1e-3,
+        _ => return None,
+    };
+    Some((seconds(number, unit)?, rest))
 }
 
 /// A duration as Go and protobuf write it: `6m0s`, `1.5s`, `20ms`, `2h`.
@@ -317,6 +341,9 @@ mod tests {
             ("Please retry after 7 seconds.", Some(7.0)),
             ("Rate limit is exceeded. Try again in 86400 seconds.", Some(3600.0)),
             ("Please try again in 2 minutes", Some(120.0)),
+            ("Try again in 41 minutes and 54 seconds.", Some(2514.0)),
+            ("Try again in 1 hour, 2 minutes, 3 seconds and 4 apples", Some(3600.0)),
+            ("Try again in 2 seconds 30 days from now", Some(2.0)),
             ("limit 10000, used 9000, requested 2000", None),
             ("please try again in a moment", None),
             ("please try again in -5s", None),
