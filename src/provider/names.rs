@@ -156,6 +156,7 @@ const NAMES: &[(Category, &[&str])] = &[
             "operationdeniedserviceoverdue", // Volcengine
             "outofcredit",                   // RFC 9457
             "paymentrequired",               // OpenRouter
+            "providerquotaexceeded",         // Dify
             "quotaexhausted",                // Google
             "servicequotaexceeded",          // AWS
             "spendinglimit",                 // xAI
@@ -222,7 +223,6 @@ const NAMES: &[(Category, &[&str])] = &[
             "modelstream",           // AWS
             "providerunavailable",   // OpenRouter
             "routerunavailable",     // Xinference
-            "upstream",
         ],
     ),
 ];
@@ -284,7 +284,8 @@ const STATUSES: &[(&str, u16)] = &[
     ("resourceexhausted", 429),    // Google
     ("server", 500),               // OpenAI
     ("unavailable", 503),          // Google, llama.cpp
-    ("validation", 422),           // AWS, TEI, TGI
+    ("upstream", 502), // one-api and its like, which hand on the status of whoever failed
+    ("validation", 422), // AWS, TEI, TGI
 ];
 
 /// All that is known of a name.
@@ -433,6 +434,7 @@ mod tests {
             ("Service Unavailable", Some(503)),
             ("InternalServerError", Some(500)),
             ("INTERNAL", Some(500)),
+            ("upstream_error", Some(502)),
             ("not_found_error", Some(404)),
             ("NotFound", Some(404)),
             ("error", None),

@@ -61,6 +61,7 @@ const ROWS: &[Row] = &[
     Row(&["额度不足"], MONEY, Category::QuotaExhausted), // new-api: the allowance does not suffice
     Row(&["额度已用完"], MONEY, Category::QuotaExhausted), // sub2api: the allowance is used up
     Row(&["no quota left"], MONEY, Category::QuotaExhausted), // Higress
+    Row(&["余额不足"], MONEY, Category::QuotaExhausted), // most in China: too little money
     Row(&["token quota is exceeded"], &[403], Category::QuotaExhausted), // Azure API Management
     // The prompt is too long.
     Row(&["context length"], LONG, Category::ContextLengthExceeded), // OpenAI, vLLM, SGLang
@@ -93,6 +94,7 @@ const ROWS: &[Row] = &[
     Row(&["should not exceed max_num_tokens"], LONG, Category::ContextLengthExceeded), // TensorRT-LLM
     Row(&["input length", "exceeds the maximum"], LONG, Category::ContextLengthExceeded), // Volcengine, Baseten
     Row(&["exceeds context size"], LONG, Category::ContextLengthExceeded), // llama.cpp and its like
+    Row(&["context size has been exceeded"], LONG, Category::ContextLengthExceeded), // llama.cpp
     Row(&["maximum prompt length is"], LONG, Category::ContextLengthExceeded), // xAI
     Row(&["input token length too long"], LONG, Category::ContextLengthExceeded), // Moonshot
     Row(&["prompt length", "maximum input length"], LONG, Category::ContextLengthExceeded), // Huawei
@@ -205,6 +207,10 @@ const ROWS: &[Row] = &[
     Row(&["degraded function"], BAD, Category::Overloaded), // NVIDIA NIM
     Row(&["rejected by flow control"], &[429], Category::Overloaded), // llm-d
     Row(&["at maximum capacity"], BUSY, Category::Overloaded), // Chutes
+    Row(&["currently over capacity"], BUSY, Category::Overloaded), // Groq
+    Row(&["model is at capacity"], BUSY, Category::Overloaded), // xAI
+    Row(&["model too busy"], BUSY, Category::Overloaded), // Hugging Face
+    Row(&["service overloaded"], BUSY, Category::Overloaded), // SiliconFlow
     Row(&["experiencing heavy traffic"], BUSY, Category::Overloaded), // ElevenLabs
     Row(&["worker local total request limit"], &[429, 502, 503], Category::Overloaded), // NVIDIA NIM
     // A 503 that is no lack of capacity, and other statuses that say the wrong thing.

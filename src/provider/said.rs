@@ -405,7 +405,7 @@ mod tests {
     fn that_the_upstream_failed_says_less_than_what_it_said() {
         let quoted = r#"{\"error\":{\"message\":\"x y\",\"type\":\"invalid_request_error\"}}"#;
         let outer = |inner: &str| {
-            format!(r#"{{"error":{{"message":"failed: {inner}","type":"upstream_error"}}}}"#)
+            format!(r#"{{"error":{{"message":"failed: {inner}","type":"provider_unavailable"}}}}"#)
         };
         assert_eq!(answer(400, &[], &outer(quoted)).category(), Category::InvalidRequest);
         assert_eq!(answer(400, &[], &outer("x y")).category(), Category::UpstreamError);
