@@ -20,11 +20,12 @@ impl Provider for OpenAiFlat {
         let within = ["fault", "requestStatus"].map(|key| body.get(key));
         let within = within.into_iter().find(|it| it.is_object());
         let keys = ["message", "Message", "msg", "html-message", "error_code", "error_msg"];
-        let named = body.get("name").string().is_some() && body.get("errors").is_array();
-        if !keys.iter().any(|key| body.get(key).is_truthy()) && within.is_none() && !named {
+        let name = body.get("name").string().filter(|_| body.get("errors").is_array());
+        if !keys.iter().any(|key| body.get(key).is_truthy()) && within.is_none() && name.is_none() {
             return None;
         }
         let mut said = Said::of(within.unwrap_or(body));
+        said.names.extend(name);
         // `Name:http://internal.amazon.com/…`; gateways put `__type` into the body instead.
         let header = failure.header("x-amzn-errortype").map(Into::into);
         if let Some(name) = header.or_else(|| body.get("__type").string()) {

@@ -177,12 +177,11 @@ const ROWS: &[Row] = &[
     Row(&["no instance found for model"], &[404], Category::ModelNotFound), // exo
     Row(&["no keys found that support model"], &[400], Category::ModelNotFound), // Bifrost
     Row(&["could not find suitable inference handler"], NO_MODEL, Category::ModelNotFound), // llama-swap
-    Row(&["model", "is not recognised"], NO_MODEL, Category::ModelNotFound),
-    Row(&["model", "is not recognized"], NO_MODEL, Category::ModelNotFound),
-    Row(&["model", "not found"], NO_MODEL, Category::ModelNotFound), // most
+    Row(&["model '", "' is not recogni"], NO_MODEL, Category::ModelNotFound),               // most
+    Row(&["model", "not found"], NO_MODEL, Category::ModelNotFound),                        // most
     Row(&["model", "does not exist"], NO_MODEL, Category::ModelNotFound), // OpenAI, vLLM
     Row(&["requested model", "is not available"], NO_MODEL, Category::ModelNotFound), // mistral.rs
-    Row(&["model not supported by"], &[400], Category::ModelNotFound), // Hugging Face
+    Row(&["model not supported by"], &[400], Category::ModelNotFound),    // Hugging Face
     Row(&["model", "is not supported by any provider"], &[400], Category::ModelNotFound), // the same
     Row(&["non-serverless model"], &[400], Category::ModelNotFound), // Together
     Row(&["no endpoints found for"], &[404], Category::ModelNotFound), // OpenRouter

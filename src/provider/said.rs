@@ -71,7 +71,6 @@ impl<'a> Said<'a> {
             string("error_type"),
             string("status"),
             string("reason"),
-            string("name"),
             errorcode(object),
             kind.clone(),
         ];
