@@ -218,7 +218,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         let wait = self.error.retry_after()?;
-        Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+        Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
     }
 
     /// Whether a client should retry by itself: only if it helps, and within a minute.
@@ -356,6 +356,8 @@ mod tests {
             let error = wait(Duration::from_millis(millis));
             assert_eq!(View::of(&error, None, &disclosure).retry_after(), Some(seconds));
         }
+        let forever = wait(Duration::MAX);
+        assert_eq!(View::of(&forever, None, &disclosure).retry_after(), Some(u64::MAX));
     }
 
     #[test]
