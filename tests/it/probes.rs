@@ -167,6 +167,16 @@ async fn unknown_is_not_ready_and_the_first_success_opens() {
     assert_eq!(flag.state(), State::Ready);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_longest_times_do_not_overflow_the_clock() {
+    let (server, flag) = (Server::new(HEALTHY), ReadyFlag::new());
+    let driver = server.driver(&flag).period(Duration::MAX);
+    let driver = driver.timeout(Duration::MAX).grace(Duration::MAX);
+    tokio::spawn(driver.run());
+    sleep(100 * SECOND).await;
+    assert_eq!(flag.state(), State::Ready);
+}
+
 // R1
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_hangs_has_failed_and_the_next_one_starts() {

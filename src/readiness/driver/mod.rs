@@ -34,6 +34,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// The shortest period.
 const SHORTEST: Duration = Duration::from_millis(10);
 
+/// The longest period: far enough, and far from where the clock overflows.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Probes an upstream, and opens and closes a gate by what it finds.
 ///
 /// [`run`](Self::run) returns a future that you spawn. **However that future ends — it returns,
@@ -129,10 +132,10 @@ impl<S> ProbeDriver<S> {
         }
     }
 
-    /// How long from one probe to the next, at least 10 ms. Default: 5 s.
+    /// How long from one probe to the next, at least 10 ms and at most 30 days. Default: 5 s.
     #[must_use]
     pub fn period(self, period: Duration) -> Self {
-        self.edit(|limits| limits.period = period.max(SHORTEST))
+        self.edit(|limits| limits.period = period.clamp(SHORTEST, LONGEST))
     }
 
     /// How long a shallow probe may take; no longer than the period. Default: 3 s.
