@@ -312,8 +312,9 @@ fn judge(
         return error;
     }
     if cutter.is_strange(event, &data) {
-        // A proxy's page or sentence inside of a stream, where nothing was said before.
-        return (progress.events() == 0).then(|| Bytes::copy_from_slice(event));
+        // A proxy's page or sentence inside of a stream, where nothing was said before. Empty lines
+        // around it are its own or not, as the frames were cut.
+        return (progress.events() == 0).then(|| Bytes::copy_from_slice(event.trim_ascii()));
     }
     if data.is_empty() {
         return None;
@@ -592,6 +593,11 @@ mod tests {
     fn a_page_inside_of_an_event_stream_is_an_error() {
         let page = "<html>\n<title>502 Bad Gateway</title>\n\n";
         assert!(run(&[page.as_bytes()]).1.is_some());
+        let (whole, cut) = (run(&[b"\na page\r\n\r\n"]), run(&[b"\n", b"a page\r\n\r", b"\n"]));
+        assert_eq!(
+            (whole.1.as_deref(), cut.1.as_deref()),
+            (Some(&b"a page"[..]), Some(&b"a page"[..]))
+        );
         let later = [TEXT, page].concat();
         assert_eq!(run(&[later.as_bytes()]).1, None);
     }
