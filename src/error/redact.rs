@@ -137,7 +137,11 @@ fn look(text: &str, at: usize) -> Found {
     }
     let after = &rest[word.len()..];
     if let Some(remote) = after.strip_prefix("://") {
-        return url(at, word, remote);
+        // A key could be the name of a scheme, by its letters.
+        return match key_len(word, after) {
+            Some(len) => Found::Secret(at, at + len),
+            None => url(at, word, remote),
+        };
     }
     if let Some((skipped, len)) = value_after(word, after) {
         let start = at + word.len() + skipped;
@@ -262,6 +266,8 @@ mod tests {
             ("169.254.169.254 and 100.64.0.1", "[redacted] and [redacted]"),
             ("(host='10.0.0.5', port=8000)", "(host='[redacted]', port=8000)"),
             ("[fd00::1]:80 ::1 fe80::1 ::ffff:10.0.0.1", "[[redacted]]:80 [redacted]"),
+            ("sk-abcdefghij0123456789://10.0.0.5", "[redacted]://[redacted]"),
+            ("\"sk-abcdefghij0123456789.://", "\"[redacted].://"),
             ("http://[fd00::1]:8080/x", "[redacted]/x"),
             ("http://[fd00::1", "[redacted]"),
             ("http://[fd00::1é", "[redacted]é"),
