@@ -50,11 +50,10 @@ const DEPTH: usize = 3;
 /// file or a stack trace. Borrowed if there was nothing.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
+    let mut suspects = Suspects::of(text);
     // An escape is a suspect too.
-    if Suspects::of(text).next(0).is_none() {
-        return Cow::Borrowed(text);
-    }
-    let mut spans = secrets(text);
+    let Some(first) = suspects.next(0) else { return Cow::Borrowed(text) };
+    let mut spans = secrets_at(text, |at| if at == 0 { Some(first) } else { suspects.next(at) });
     let mut level = Unescaped::of(text);
     for _ in 0..DEPTH {
         let Some(unescaped) = level else { break };

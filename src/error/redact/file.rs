@@ -109,6 +109,9 @@ pub(super) fn file_len(text: &str) -> Option<usize> {
     }
     let path = text[..run(text, is_path)].trim_end_matches('.');
     let line = line_len(&text[path.len()..]);
+    if line == 0 && !path.starts_with(['/', '~', '.']) {
+        return None;
+    }
     let inside = path.strip_prefix('/').unwrap_or(path);
     let first = inside.split('/').next().unwrap_or_default();
     let name = inside.rsplit('/').next().unwrap_or_default();

@@ -38,12 +38,15 @@ pub(super) fn internal_len(word: &str, after: &str) -> Option<usize> {
         Some(digits) if host.len() == word.len() => run(digits, |b| b.is_ascii_digit()),
         _ => 0,
     };
+    let here = port > 0 && host.eq_ignore_ascii_case("localhost");
+    if !here && !host.as_bytes().contains(&b'.') {
+        return None;
+    }
     let named = INTERNAL_SUFFIXES.iter().any(|suffix| {
         let name = host.len().checked_sub(suffix.len()).filter(|len| *len > 0);
         name.is_some_and(|len| host[len..].eq_ignore_ascii_case(suffix))
     });
     let private = host.len() <= 15 && host.parse().is_ok_and(|ip| is_private(IpAddr::V4(ip)));
-    let here = port > 0 && host.eq_ignore_ascii_case("localhost");
     (named || private || here).then(|| host.len() + if port > 0 { port + 1 } else { 0 })
 }
 

@@ -86,17 +86,11 @@ impl<'a> Suspects<'a> {
         while let Some(&byte) = bytes.get(at) {
             let kinds = KINDS[usize::from(byte)];
             if kinds & WORD != 0 {
-                let end = match word_from(bytes, at) {
-                    Word::Plain(end) => end,
-                    Word::Suspect => return Some(at),
-                };
-                at = end;
-            } else if byte < 0x80 {
-                if kinds & OPENS != 0 {
-                    return Some(at);
+                match word_len(&bytes[at..]) {
+                    Some(len) => at += len,
+                    None => return Some(at),
                 }
-                at += 1;
-            } else if self.may_open_path(at) {
+            } else if kinds & OPENS != 0 && (byte < 0x80 || self.may_open_path(at)) {
                 return Some(at);
             } else {
                 at += 1;
@@ -123,45 +117,52 @@ pub(super) fn opens(text: &str, at: usize) -> bool {
     !before.last().is_some_and(inside) || ends_with_escape(before)
 }
 
-enum Word {
-    /// With its end.
-    Plain(usize),
-    Suspect,
-}
-
-/// What the word at `start` may be. One is plain if nothing after it makes something of it, and if it
-/// has no dot inside, as hosts have, and is too short for a key, which is longer or has a digit.
+/// The length of the word at the start of a text if it is plain: if nothing after it makes something of
+/// it, and if it has no dot inside, as hosts have, and is too short for a key, which is longer or has a
+/// digit.
 #[inline]
-fn word_from(bytes: &[u8], start: usize) -> Word {
-    let kinds_at = |at: usize| bytes.get(at).map_or(0, |byte| KINDS[usize::from(*byte)]);
-    let (mut end, mut kinds) = (start, 0);
-    let after = loop {
-        let next = kinds_at(end);
+fn word_len(text: &[u8]) -> Option<usize> {
+    let (mut len, mut kinds, mut after) = (0, 0, 0);
+    for byte in text {
+        let next = KINDS[usize::from(*byte)];
         if next & WORD == 0 {
-            break next;
+            after = next;
+            break;
         }
         kinds |= next;
-        end += 1;
-    };
-    let mut word = &bytes[start..end];
+        len += 1;
+    }
+    let mut word = &text[..len];
     if kinds & DOT != 0 {
         while let [rest @ .., b'.'] = word {
             word = rest;
         }
+        if word.contains(&b'.') {
+            return None;
+        }
     }
     let longest = if kinds & DIGIT == 0 { key::LONGEST_WORD } else { key::SHORTEST - 1 };
-    let has_dot = kinds & DOT != 0 && word.contains(&b'.');
-    if after & BINDS != 0 || word.len() > longest || has_dot || may_lead(bytes, start) {
-        Word::Suspect
-    } else {
-        Word::Plain(end)
-    }
+    (after & BINDS == 0 && word.len() <= longest && !leads(text)).then_some(len)
 }
 
-fn may_lead(bytes: &[u8], start: usize) -> bool {
-    let mut leads = u16::MAX;
-    for (place, by_byte) in LEADS_BY_BYTE.iter().enumerate() {
-        leads &= by_byte[usize::from(bytes.get(start + place).copied().unwrap_or(b' '))];
-    }
-    leads != 0
+/// Whether a text begins with a lead, in any case: few words begin with the same three letters.
+#[inline]
+fn leads(text: &[u8]) -> bool {
+    let leads = match text {
+        [a, b, c, ..] => {
+            let by_byte = |place: usize, byte: u8| LEADS_BY_BYTE[place][usize::from(byte)];
+            by_byte(0, *a) & by_byte(1, *b) & by_byte(2, *c)
+        }
+        _ => 0,
+    };
+    leads != 0 && is_lead(text, leads)
+}
+
+/// Whether it begins with one of these.
+#[cold]
+fn is_lead(text: &[u8], leads: u16) -> bool {
+    LEADS.iter().chain(OWNERS).enumerate().any(|(n, lead)| {
+        let start = text.get(..lead.len()).unwrap_or_default();
+        leads & (1 << n) != 0 && start.eq_ignore_ascii_case(lead.as_bytes())
+    })
 }
