@@ -6,7 +6,7 @@ use super::{Client, Dialect, Disclosure, View, client::Kind};
 use crate::error::{InferenceError, Origin, redact};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 /// Headers that describe the body they came with, or ask for a retry: they go when the body goes.
 static OF_THE_OLD_BODY: [HeaderName; 23] = [
@@ -41,6 +41,20 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const FALSE: HeaderValue = HeaderValue::from_static("false");
+
+/// The headers of most answers, without a wait and with one: a copy of all of them costs what two cost
+/// that are inserted.
+static USUAL: LazyLock<[HeaderMap; 2]> = LazyLock::new(|| {
+    [None, Some(number(1))].map(|wait| {
+        let headers = [
+            (X_SHOULD_RETRY, TRUE),
+            (header::CONTENT_TYPE, JSON),
+            (header::CACHE_CONTROL, NO_STORE),
+            (header::X_CONTENT_TYPE_OPTIONS, NOSNIFF),
+        ];
+        wait.map(|wait| (header::RETRY_AFTER, wait)).into_iter().chain(headers).collect()
+    })
+});
 
 impl Client {
     /// This error as an answer of ours, in `dialect`: see [`replace`](Self::replace).
@@ -80,7 +94,11 @@ impl Client {
         }
         let view = View::of(&error, self.operation(), disclosure);
         parts.status = view.status();
-        retry_headers(&view, &mut parts.headers);
+        let is_first = parts.headers.is_empty() && self.kind() != Kind::Upgrade;
+        if is_first {
+            parts.headers = USUAL[usize::from(view.retry_after().is_some())].clone();
+        }
+        retry_headers(&view, &mut parts.headers, is_first);
         let body = match self.kind() {
             Kind::Upgrade => {
                 parts.status = match error.origin() {
@@ -91,13 +109,15 @@ impl Client {
                 Bytes::new()
             }
             kind => {
-                let content_type = match dialect.content_type() {
-                    "application/json" => JSON,
-                    other => HeaderValue::from_static(other),
-                };
-                parts.headers.insert(header::CONTENT_TYPE, content_type);
-                parts.headers.insert(header::CACHE_CONTROL, NO_STORE);
-                parts.headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+                let content_type = dialect.content_type();
+                if !(is_first && JSON == content_type) {
+                    let content_type = HeaderValue::from_static(content_type);
+                    parts.headers.insert(header::CONTENT_TYPE, content_type);
+                }
+                if !is_first {
+                    parts.headers.insert(header::CACHE_CONTROL, NO_STORE);
+                    parts.headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+                }
                 dialect.head(&view, &mut parts);
                 let body = dialect.body(&view);
                 if kind == Kind::Head {
@@ -127,11 +147,13 @@ fn redact_values(headers: &mut HeaderMap) {
 
 /// `retry-after` in whole seconds, and `x-should-retry` for the SDKs that would retry a permanent
 /// failure by its status alone (openai and anthropic, Python and Node).
-fn retry_headers(view: &View<'_>, headers: &mut HeaderMap) {
+fn retry_headers(view: &View<'_>, headers: &mut HeaderMap, is_usual: bool) {
     if let Some(seconds) = view.retry_after() {
         headers.insert(header::RETRY_AFTER, number(seconds));
     }
-    headers.insert(X_SHOULD_RETRY, if view.should_retry() { TRUE } else { FALSE });
+    if !(is_usual && view.should_retry()) {
+        headers.insert(X_SHOULD_RETRY, if view.should_retry() { TRUE } else { FALSE });
+    }
 }
 
 /// A number as the value of a header. Our own waits have one digit, which allocates nothing.

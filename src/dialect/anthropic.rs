@@ -57,7 +57,7 @@ fn envelope(view: &View<'_>, extensions: Option<Extensions<'_>>) -> Vec<u8> {
     member!(&mut out, "type", Word("error"));
     out.extend_from_slice(b"\"error\":{");
     member!(&mut out, "type", Word(kind(view)));
-    member!(&mut out, "message", view.message());
+    member!(&mut out, "message", view.text());
     let request_id = view.request_id().filter(|_| extensions.is_some());
     if let Some(extensions) = extensions {
         extensions.write(&mut out);

@@ -50,6 +50,21 @@ impl Member for Word<'_> {
     }
 }
 
+/// A text that may need an escape, or that is known not to.
+pub(super) enum Text<'a> {
+    Plain(&'a str),
+    Any(&'a str),
+}
+
+impl Member for Text<'_> {
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain(text) => Word(text).write(out),
+            Self::Any(text) => text.write(out),
+        }
+    }
+}
+
 impl Member for bool {
     fn write(self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self { b"true" } else { b"false" });

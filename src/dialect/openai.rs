@@ -29,14 +29,19 @@ impl Dialect for OpenAi {
 
     fn body(&self, view: &View<'_>) -> Vec<u8> {
         let mut out = Vec::with_capacity(USUAL_LEN);
-        out.extend_from_slice(b"{\"error\":");
-        ErrorObject::of(view).write(&mut out);
+        out.extend_from_slice(b"{\"error\":{");
+        member!(&mut out, "message", view.text());
+        member!(&mut out, "type", Word(kind(view)));
+        member!(&mut out, "param", view.param().as_deref());
+        member!(&mut out, "code", code(view).map(Word));
+        view.extensions().write(&mut out);
+        close(&mut out);
         out.push(b'}');
         out
     }
 }
 
-/// The members of `error`.
+/// The members of `error`, for those who write more around it.
 #[derive(Serialize)]
 pub(super) struct ErrorObject<'a> {
     message: &'a str,
@@ -56,16 +61,6 @@ impl<'a> ErrorObject<'a> {
             code: code(view),
             extensions: view.extensions(),
         }
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        member!(out, "message", self.message);
-        member!(out, "type", Word(self.r#type));
-        member!(out, "param", self.param());
-        member!(out, "code", self.code.map(Word));
-        self.extensions.write(out);
-        close(out);
     }
 
     pub(super) fn kind(&self) -> &'a str {
@@ -149,13 +144,13 @@ fn kind_and_code(category: Category) -> (&'static str, Option<&'static str>) {
 }
 
 /// Types of OpenAI's own that say more than ours and mean the same to every client.
-fn specific_kind<'a>(view: &View<'a>) -> Option<&'a str> {
+fn specific_kind(view: &View<'_>) -> Option<&'static str> {
     let kept = match view.category() {
         Category::RateLimited => ["requests", "tokens"].as_slice(),
         Category::InvalidRequest => &["image_generation_user_error"],
         _ => &[],
     };
-    view.kind().filter(|kind| kept.contains(kind))
+    view.kind_among(kept)
 }
 
 #[cfg(test)]

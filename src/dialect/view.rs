@@ -2,7 +2,7 @@
 
 use super::{
     Operation,
-    members::{Json, Word, member},
+    members::{Text, Word, close, member},
 };
 use crate::error::{Category, InferenceError, Origin, redact};
 use http::StatusCode;
@@ -150,6 +150,11 @@ impl<'a> View<'a> {
         &self.message
     }
 
+    /// The same, to be written.
+    pub(super) fn text(&self) -> Text<'_> {
+        if self.error.is_fixed() { Text::Plain(&self.message) } else { Text::Any(&self.message) }
+    }
+
     /// The provider's code, if it may be shown.
     #[must_use]
     pub fn code(&self) -> Option<&'a str> {
@@ -165,6 +170,12 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn kind(&self) -> Option<&'a str> {
         self.error.kind().filter(|kind| self.may_show(kind))
+    }
+
+    /// The provider's type of error if it is one of these, which may be shown.
+    pub(super) fn kind_among(&self, kinds: &[&'static str]) -> Option<&'static str> {
+        let theirs = self.error.kind().filter(|_| !kinds.is_empty())?;
+        kinds.iter().copied().find(|kind| *kind == theirs)
     }
 
     /// A provider's own name for the class of failure, or the reason why a gate is closed.
@@ -267,8 +278,8 @@ impl<'a> View<'a> {
         Some(Context {
             provider,
             request_id: self.request_id(),
-            code: self.code().map(|code| self.name(code)),
-            r#type: self.kind().map(|kind| self.name(kind)),
+            code: self.code().map(short),
+            r#type: self.kind().map(short),
             endpoint: self.endpoint(),
         })
     }
@@ -280,10 +291,18 @@ impl<'a> View<'a> {
 
     /// A short text that is no sentence: redacted and cut.
     fn name(&self, text: &'a str) -> Cow<'a, str> {
-        let end = text.char_indices().nth(LONGEST_NAME).map_or(text.len(), |(at, _)| at);
-        let text = &text[..end];
+        let text = short(text);
         if self.disclosure.redaction { redact(text) } else { Cow::Borrowed(text) }
     }
+}
+
+/// As much of a name as is shown.
+fn short(text: &str) -> &str {
+    if text.len() <= LONGEST_NAME {
+        return text;
+    }
+    let end = text.char_indices().nth(LONGEST_NAME).map_or(text.len(), |(at, _)| at);
+    &text[..end]
 }
 
 /// The extension members of an answer, in their order; flattened into the dialect's error object.
@@ -314,7 +333,28 @@ impl Extensions<'_> {
         member!(out, "model", self.model.as_deref());
         member!(out, "origin", Word(self.origin));
         if let Some(context) = &self.provider_context {
-            member!(out, "provider_context", Json(context));
+            out.extend_from_slice(b"\"provider_context\":{");
+            context.write(out);
+            close(out);
+            out.push(b',');
+        }
+    }
+}
+
+impl Context<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        member!(out, "provider", self.provider);
+        if let Some(id) = &self.request_id {
+            member!(out, "request_id", &**id);
+        }
+        if let Some(code) = self.code {
+            member!(out, "code", code);
+        }
+        if let Some(kind) = self.r#type {
+            member!(out, "type", kind);
+        }
+        if let Some(endpoint) = self.endpoint {
+            member!(out, "endpoint", endpoint);
         }
     }
 }
@@ -325,9 +365,9 @@ struct Context<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<Cow<'a, str>>,
+    code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    r#type: Option<Cow<'a, str>>,
+    r#type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     endpoint: Option<&'a str>,
 }

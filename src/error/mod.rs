@@ -73,7 +73,7 @@ struct Inner {
     category: Category,
     origin: Origin,
     message: Text,
-    /// The message is a text of ours, with nothing in it that came from elsewhere.
+    /// See [`InferenceError::is_fixed`].
     is_fixed: bool,
     code: Option<Text>,
     kind: Option<Text>,
@@ -101,13 +101,33 @@ impl InferenceError {
 
     /// What a gate says, with its code. Nothing in a text of ours can need redaction; something in one
     /// that was put together can.
-    pub(crate) fn of_gate(category: Category, message: Text, code: &'static str) -> Self {
+    pub(crate) fn of_gate(
+        category: Category,
+        message: Text,
+        code: &'static str,
+        model: Option<String>,
+    ) -> Self {
         Self(Arc::new(Inner {
             origin: Origin::Readiness,
             is_fixed: matches!(message, Cow::Borrowed(_)),
             code: Some(Cow::Borrowed(code)),
+            model: model.map(Cow::Owned),
             ..Inner::new(category, message)
         }))
+    }
+
+    /// Why a gate is closed, and for how long.
+    pub(crate) fn with_state(self, state: &'static str, wait: Duration) -> Self {
+        self.edit(|inner| {
+            inner.label = Some(Cow::Borrowed(state));
+            inner.retry_after = Some(wait);
+        })
+    }
+
+    /// Whether the message is a text of ours: printable ASCII without quotes or backslashes, and
+    /// nothing to be redacted.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.0.is_fixed
     }
 
     /// What went wrong.

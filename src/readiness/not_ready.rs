@@ -11,6 +11,9 @@ const LONGEST_NAME: usize = 128;
 const MESSAGE: &str = "Service is not ready to serve requests yet. The deployment may still be \
                        starting up or is not fully provisioned. Please retry shortly.";
 
+/// The same of a model that nobody has heard of.
+const UNKNOWN: &str = "Model not found";
+
 /// Why a request cannot be served now.
 ///
 /// Always a 503 (gRPC: status 14), whatever the reason, and always the same text, which says nothing
@@ -83,16 +86,11 @@ impl NotReady {
     /// The error to answer with; its label is the name of the state.
     #[must_use]
     pub fn into_error(self) -> InferenceError {
-        let error = InferenceError::of_gate(
-            Category::ModelNotReady,
-            self.model.as_deref().map_or(MESSAGE.into(), |model| message_for(model).into()),
-            "model_not_ready",
-        );
-        let error = error.with_label(self.state.as_str()).with_retry_after(self.retry_after());
-        match self.model {
-            Some(model) => error.with_model(String::from(model)),
-            None => error,
-        }
+        let message = self.model.as_deref().map_or(MESSAGE.into(), |it| message_for(it).into());
+        let (state, wait) = (self.state.as_str(), self.retry_after());
+        let model = self.model.map(String::from);
+        InferenceError::of_gate(Category::ModelNotReady, message, "model_not_ready", model)
+            .with_state(state, wait)
     }
 }
 
@@ -103,14 +101,11 @@ fn message_for(model: &str) -> String {
 /// The error for a model that nobody has heard of.
 pub(crate) fn unknown_model(model: Option<&str>) -> InferenceError {
     let message = match model {
-        Some(model) => format!("Model not found: `{}`", shown(model)).into(),
-        None => "Model not found".into(),
+        Some(model) => format!("{UNKNOWN}: `{}`", shown(model)).into(),
+        None => UNKNOWN.into(),
     };
-    let error = InferenceError::of_gate(Category::ModelNotFound, message, "model_not_found");
-    match model {
-        Some(model) => error.with_model(model.to_owned()),
-        None => error,
-    }
+    let model = model.map(str::to_owned);
+    InferenceError::of_gate(Category::ModelNotFound, message, "model_not_found", model)
 }
 
 /// A client's name for a model, fit for a sentence: short, and without characters that could end a
@@ -161,7 +156,11 @@ mod tests {
         let unknown = unknown_model(Some("/home/me/llama")).to_string();
         assert_eq!(unknown, "model_not_found: Model not found: `[redacted]`");
         assert_eq!(not_ready.into_error().to_string(), format!("model_not_ready: {MESSAGE}"));
-        assert!(matches!(crate::error::redact(MESSAGE), Cow::Borrowed(_)));
+        for text in [MESSAGE, UNKNOWN] {
+            assert!(matches!(crate::error::redact(text), Cow::Borrowed(_)));
+            assert_eq!(serde_json::to_string(text).unwrap(), format!("\"{text}\""));
+            assert!(text.is_ascii());
+        }
     }
 
     #[test]
