@@ -19,8 +19,11 @@ impl Provider for Anthropic {
 
     fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
         let body = failure.json();
+        if body.get("type").string()? != "error" {
+            return None;
+        }
         let error = body.get("error");
-        if body.get("type").string()? != "error" || !error.is_object() {
+        if !error.is_object() {
             return None;
         }
         let mut said = Said::of(error);

@@ -88,10 +88,12 @@
 //! # assert_eq!(providers.read(&failure).category(), Category::ModelNotReady);
 //! ```
 
+mod chains;
 mod failure;
 mod in_band;
 mod names;
 mod phrases;
+mod plain;
 mod said;
 mod senders;
 mod wrapped;

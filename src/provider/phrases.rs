@@ -4,7 +4,9 @@
 //! words they are. Rows that are more specific stand first. A failure without a status, such as an
 //! event of a stream, is open to every row.
 
+use super::chains::Chains;
 use crate::error::Category;
+use std::borrow::Cow;
 
 struct Row(&'static [&'static str], &'static [u16], Category);
 
@@ -296,68 +298,83 @@ const ROWS: &[Row] = &[
     Row(&["request limit reached"], &[429], Category::RateLimited),  // Qianfan
 ];
 
-/// The rows by the first bytes of their first words, so that a text is searched for all of them at once.
-struct Beginnings {
-    /// The first row of each hash, or [`NO_ROW`].
-    first: [u16; HASHES],
-    /// The row behind each that has the same hash.
-    next: [u16; ROWS.len()],
-}
+/// How many bytes of each row are searched for, four at a time: one of their four fours stands at a
+/// multiple of four, wherever the row's words stand.
+const SEARCHED: usize = 7;
 
-static BEGINNINGS: Beginnings = Beginnings::of_rows();
-
-const HASHES: usize = 1024;
-const NO_ROW: u16 = u16::MAX;
-
-impl Beginnings {
-    const fn of_rows() -> Self {
-        let (mut first, mut next) = ([NO_ROW; HASHES], [NO_ROW; ROWS.len()]);
-        let mut at = ROWS.len();
-        while at > 0 {
-            at -= 1;
-            let four =
-                ROWS[at].0[0].as_bytes().first_chunk().expect("words are of four bytes or more");
-            next[at] = first[hash(four)];
-            #[allow(clippy::cast_possible_truncation, reason = "there are a few hundred rows")]
-            let row = at as u16;
-            first[hash(four)] = row;
+/// For each row its longest word, and where the bytes of it begin that are searched for: those in the
+/// middle are the least common.
+static LONGEST: [(&[u8], usize); ROWS.len()] = {
+    let mut longest: [(&[u8], usize); ROWS.len()] = [(b"", 0); ROWS.len()];
+    let mut row = 0;
+    while row < ROWS.len() {
+        let (words, mut n) = (ROWS[row].0, 0);
+        while n < words.len() {
+            let word = words[n].as_bytes();
+            if word.len() > longest[row].0.len() {
+                longest[row].0 = word;
+            }
+            n += 1;
         }
-        Self { first, next }
+        longest[row].1 = (longest[row].0.len() - SEARCHED) / 2;
+        row += 1;
     }
+    longest
+};
 
-    /// The rows whose first word may begin with these bytes.
-    fn rows(&self, four: &[u8; 4]) -> impl Iterator<Item = usize> {
-        let row = |at: u16| (at != NO_ROW).then_some(usize::from(at));
-        std::iter::successors(row(self.first[hash(four)]), move |at| row(self.next[*at]))
+const HASHES: usize = 4096;
+
+/// The fours of all rows: four times the number of the row, and which of its four it is.
+static FOURS: Chains<HASHES, { 4 * ROWS.len() }> = {
+    let mut hashes = [0; 4 * ROWS.len()];
+    let mut at = 0;
+    while at < hashes.len() {
+        let (word, start) = LONGEST[at / 4];
+        let (_, four) = word.split_at(start + at % 4);
+        hashes[at] = hash(four.first_chunk().expect("the word is long enough to be searched for"));
+        at += 1;
     }
-}
+    Chains::of(&hashes)
+};
 
+/// The same for letters in either case.
 const fn hash(four: &[u8; 4]) -> usize {
-    u32::from_le_bytes(*four).wrapping_mul(0x9e37_79b1) as usize >> 22
+    let lower = u32::from_le_bytes(*four) | 0x2020_2020;
+    lower.wrapping_mul(0x9e37_79b1) as usize >> 20
 }
 
 /// What the words of a message mean in an answer of this status (0: none).
 pub(super) fn category(message: &str, status: u16) -> Option<Category> {
-    let text = message.to_lowercase();
+    // In ASCII both cases are told to be the same without a copy.
+    let text = if message.is_ascii() {
+        Cow::Borrowed(message)
+    } else {
+        Cow::Owned(message.to_lowercase())
+    };
+    let mut lower = None;
     let mut found = ROWS.len();
     let mut asked = [false; ROWS.len()];
-    for (at, four) in text.as_bytes().windows(4).enumerate() {
-        let four = four.first_chunk().expect("is as long as the window");
-        for row in BEGINNINGS.rows(four) {
+    let mut rest = text.as_bytes();
+    while let Some((four, behind)) = rest.split_first_chunk() {
+        for at in FOURS.with(hash(four)) {
+            let row = at / 4;
             let Row(words, statuses, _) = &ROWS[row];
-            let open = status == 0 || statuses.contains(&status);
-            // The first row counts, and what stands beside its first word is searched once.
-            if row < found
-                && open
-                && !asked[row]
-                && text.as_bytes()[at..].starts_with(words[0].as_bytes())
-            {
+            // The first row counts, and is searched for once.
+            if row >= found || asked[row] || !(status == 0 || statuses.contains(&status)) {
+                continue;
+            }
+            let (longest, start) = LONGEST[row];
+            let begin = (text.len() - rest.len()).checked_sub(start + at % 4);
+            let there = begin.and_then(|begin| text.as_bytes().get(begin..begin + longest.len()));
+            if there.is_some_and(|there| there.eq_ignore_ascii_case(longest)) {
                 asked[row] = true;
-                if words[1..].iter().all(|word| text.contains(word)) {
+                let lower = lower.get_or_insert_with(|| text.to_ascii_lowercase());
+                if words.iter().all(|word| lower.contains(word)) {
                     found = row;
                 }
             }
         }
+        rest = behind;
     }
     ROWS.get(found).map(|Row(_, _, category)| *category)
 }
@@ -387,6 +404,24 @@ mod tests {
         for message in ["the author wrote 401 pages", "error 429 of 503", "authority", "404", ""] {
             for status in [0, 400, 404, 418, 429, 500, 503] {
                 assert_eq!(category(message, status), None, "{message} {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_found_at_every_place_and_in_every_case() {
+        for (row, Row(words, statuses, _)) in ROWS.iter().enumerate() {
+            let text = words.join(" ");
+            for text in [text.to_ascii_uppercase(), format!("é {text} é"), text] {
+                for blanks in 0..4 {
+                    let text = format!("{}{text}", " ".repeat(blanks));
+                    let found = category(&text, statuses[0]);
+                    let all = ROWS.iter().find(|Row(words, open, _)| {
+                        open.contains(&statuses[0])
+                            && words.iter().all(|word| text.to_lowercase().contains(word))
+                    });
+                    assert_eq!(found, all.map(|Row(_, _, category)| *category), "{row} {text}");
+                }
             }
         }
     }

@@ -61,20 +61,22 @@ impl<'a> Said<'a> {
         let metadata = object.get("metadata");
         let code = text("code").or_else(|| text("Code"));
         let kind = string("type");
-        let mut names = Vec::with_capacity(8);
-        names.extend(object.get("innererror").get("code").string());
-        names.extend(object.get("details").items().filter_map(|it| it.get("reason").string()));
-        let others = [
-            code.clone(),
-            text("error_code"),
-            metadata.get("error_type").string(),
-            string("error_type"),
-            string("status"),
-            string("reason"),
-            errorcode(object),
-            kind.clone(),
-        ];
-        names.extend(others.into_iter().flatten());
+        let mut names = Vec::new();
+        let mut name = |name: Option<Cow<'a, str>>| {
+            if let Some(name) = name {
+                names.push(name);
+            }
+        };
+        name(object.get("innererror").get("code").string());
+        object.get("details").items().for_each(|it| name(it.get("reason").string()));
+        name(code.clone());
+        name(text("error_code"));
+        name(metadata.get("error_type").string());
+        name(string("error_type"));
+        name(string("status"));
+        name(string("reason"));
+        name(errorcode(object));
+        name(kind.clone());
         Self {
             message: message(object).unwrap_or_default(),
             code,
@@ -212,7 +214,11 @@ impl<'a> Said<'a> {
 
     fn verdict(&self, inner: &[Said<'_>], transport: u16) -> Category {
         let mut status = believed(transport, self.status);
-        let mut levels = vec![(self, status)];
+        let only = [(self, status)];
+        let mut all = Vec::new();
+        if !inner.is_empty() {
+            all.extend(only);
+        }
         for said in inner {
             status = match (status, said.status) {
                 (outer, 0) => outer,
@@ -223,8 +229,9 @@ impl<'a> Said<'a> {
             };
             // In a body that is quoted without one, words are open to every row.
             let unknown = said.is_object && said.status == 0 && matches!(status, 500 | 502);
-            levels.push((said, if unknown { 0 } else { status }));
+            all.push((said, if unknown { 0 } else { status }));
         }
+        let levels = if inner.is_empty() { &only[..] } else { &all };
         let decide =
             |(said, status): &(&Said<'_>, u16)| said.category.or_else(|| said.decided(*status));
         if let Some(category) = levels[1..].iter().rev().find_map(decide) {
@@ -237,7 +244,7 @@ impl<'a> Said<'a> {
         }
         // The names of the innermost error stand for a status, where there is none to be believed.
         if matches!(status, 0 | 500 | 502) {
-            let quoted = if status == 0 { &levels[..] } else { &levels[1..] };
+            let quoted = if status == 0 { levels } else { &levels[1..] };
             let said = quoted.iter().rev().filter(|(said, _)| said.status == 0);
             let mut names = said.flat_map(|(said, _)| said.names.iter().chain([&said.message]));
             status = names.find_map(|name| names::status(name)).unwrap_or(status);
@@ -278,34 +285,42 @@ fn believed(outer: u16, inner: u16) -> u16 {
 
 /// A status among the members.
 fn status(object: Json<'_>) -> u16 {
-    let keys =
-        ["code", "status", "http_status_code", "status_code", "statusCode", "provider_status"];
-    let number = |key: &&str| object.get(key).text()?.parse::<u16>().ok();
-    keys.iter().filter_map(number).find(|number| (400..600).contains(number)).unwrap_or(0)
+    let members = [
+        object.get("code"),
+        object.get("status"),
+        object.get("http_status_code"),
+        object.get("status_code"),
+        object.get("statusCode"),
+        object.get("provider_status"),
+    ];
+    let number = |member: Json<'_>| member.text()?.parse::<u16>().ok();
+    members.into_iter().filter_map(number).find(|number| (400..600).contains(number)).unwrap_or(0)
 }
 
 /// The sentence of an error object.
-pub(super) fn message(object: Json<'_>) -> Option<Cow<'_, str>> {
-    let keys = [
-        "message",
-        "msg",
-        "detail",
-        "error",
-        "text",
-        "html-message",
-        "Message",
-        "error_msg",   // Qianfan, Huawei, APISIX
-        "faultstring", // Apigee
-        "title",
-        "description",
-        "reason",            // Elasticsearch
-        "errors",            // Stability AI
-        "statusDescription", // NVIDIA NIM
-    ];
-    keys.iter().find_map(|key| {
-        let member = object.get(key);
+pub(super) fn message<'a>(object: Json<'a>) -> Option<Cow<'a, str>> {
+    let sentence = |member: Json<'a>| {
         let text = member.string().or_else(|| details(member));
         text.filter(|text| !text.trim().is_empty())
+    };
+    // Most have the first, and a key is looked for cheaply where it stands.
+    sentence(object.get("message")).or_else(|| {
+        let others = [
+            "msg",
+            "detail",
+            "error",
+            "text",
+            "html-message",
+            "Message",
+            "error_msg",   // Qianfan, Huawei, APISIX
+            "faultstring", // Apigee
+            "title",
+            "description",
+            "reason",            // Elasticsearch
+            "errors",            // Stability AI
+            "statusDescription", // NVIDIA NIM
+        ];
+        others.iter().find_map(|key| sentence(object.get(key)))
     })
 }
 

@@ -164,6 +164,9 @@ pub(super) fn name(failure: &Failure<'_>, shape: &str) -> Option<&'static str> {
     }
     let bare = matches!(shape, "html" | "text" | "unknown");
     let signed = || if bare { of_text(failure) } else { of_body(failure.json()) };
+    if failure.header_names().next().is_none() {
+        return signed();
+    }
     of_aws(failure)
         .or_else(|| of_headers(failure))
         .or_else(signed)
@@ -264,7 +267,7 @@ fn of_error(body: Json<'_>, error: Json<'_>) -> Option<&'static str> {
     let finish = body.get("finish_reason").string();
     let upper = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_ascii_lowercase());
     match kind.as_deref().unwrap_or_default() {
-        _ if word("message").is_some_and(|said| said.starts_with("litellm.")) => Some("litellm"),
+        _ if begins(error.get("message"), "litellm.") => Some("litellm"),
         _ if !error.get("metadata").get("provider_name").is_missing() => Some("openrouter"),
         _ if has("innererror") || code == "DeploymentNotFound" => Some("azure"),
         _ if has("failed_generation") => Some("groq"),
@@ -282,6 +285,16 @@ fn of_error(body: Json<'_>, error: Json<'_>) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Whether a string begins so, which is plain words.
+fn begins(string: Json<'_>, words: &str) -> bool {
+    let Some(text) = string.raw().strip_prefix(b"\"") else { return false };
+    let start = &text[..text.len().min(words.len())];
+    if start.contains(&b'\\') {
+        return string.string().is_some_and(|text| text.starts_with(words));
+    }
+    start == words.as_bytes()
 }
 
 /// Whether an object has these members and no others.
