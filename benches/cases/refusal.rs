@@ -75,7 +75,10 @@ pub(crate) fn bare() -> Work {
 }
 
 pub(crate) fn ours() -> Work {
-    oneshot(CHAT, ReadinessLayer::new(ReadyFlag::new()).layer(answers(empty)))
+    let mut work = oneshot(CHAT, ReadinessLayer::new(ReadyFlag::new()).layer(answers(empty)));
+    // What is made once, for all answers.
+    work(1);
+    work
 }
 
 /// A body made beforehand, and two headers.

@@ -41,20 +41,30 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const FALSE: HeaderValue = HeaderValue::from_static("false");
+const DIGITS: &str = "0123456789";
 
-/// The headers of most answers, without a wait and with one: a copy of all of them costs what two cost
-/// that are inserted.
-static USUAL: LazyLock<[HeaderMap; 2]> = LazyLock::new(|| {
-    [None, Some(number(1))].map(|wait| {
-        let headers = [
+/// The headers of most answers: without a wait, and with each number of seconds of one digit. A copy of
+/// all of them costs what two cost that are inserted.
+static USUAL: LazyLock<[HeaderMap; 1 + DIGITS.len()]> = LazyLock::new(|| {
+    std::array::from_fn(|n| {
+        let wait = (n > 0).then(|| HeaderValue::from_static(&DIGITS[n - 1..n]));
+        let others = [
             (X_SHOULD_RETRY, TRUE),
             (header::CONTENT_TYPE, JSON),
             (header::CACHE_CONTROL, NO_STORE),
             (header::X_CONTENT_TYPE_OPTIONS, NOSNIFF),
         ];
-        wait.map(|wait| (header::RETRY_AFTER, wait)).into_iter().chain(headers).collect()
+        wait.map(|wait| (header::RETRY_AFTER, wait)).into_iter().chain(others).collect()
     })
 });
+
+/// The usual headers with this wait, in seconds.
+fn usual(wait: Option<u64>) -> Option<&'static HeaderMap> {
+    match wait {
+        None => USUAL.first(),
+        Some(seconds) => USUAL.get(usize::try_from(seconds).ok()?.checked_add(1)?),
+    }
+}
 
 impl Client {
     /// This error as an answer of ours, in `dialect`: see [`replace`](Self::replace).
@@ -94,11 +104,23 @@ impl Client {
         }
         let view = View::of(&error, self.operation(), disclosure);
         parts.status = view.status();
-        let is_first = parts.headers.is_empty() && self.kind() != Kind::Upgrade;
-        if is_first {
-            parts.headers = USUAL[usize::from(view.retry_after().is_some())].clone();
+        let wait = view.retry_after();
+        let usual =
+            usual(wait).filter(|_| self.kind() != Kind::Upgrade && parts.headers.is_empty());
+        match usual {
+            Some(usual) => parts.headers = usual.clone(),
+            None => {
+                if let Some(seconds) = wait {
+                    parts.headers.insert(header::RETRY_AFTER, seconds.into());
+                }
+            }
         }
-        retry_headers(&view, &mut parts.headers, is_first);
+        // For the SDKs that would retry a permanent failure by its status alone (openai and anthropic,
+        // Python and Node).
+        if usual.is_none() || !view.should_retry() {
+            let verdict = if view.should_retry() { TRUE } else { FALSE };
+            parts.headers.insert(X_SHOULD_RETRY, verdict);
+        }
         let body = match self.kind() {
             Kind::Upgrade => {
                 parts.status = match error.origin() {
@@ -110,11 +132,11 @@ impl Client {
             }
             kind => {
                 let content_type = dialect.content_type();
-                if !(is_first && JSON == content_type) {
+                if usual.is_none() || JSON != content_type {
                     let content_type = HeaderValue::from_static(content_type);
                     parts.headers.insert(header::CONTENT_TYPE, content_type);
                 }
-                if !is_first {
+                if usual.is_none() {
                     parts.headers.insert(header::CACHE_CONTROL, NO_STORE);
                     parts.headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
                 }
@@ -142,26 +164,6 @@ fn redact_values(headers: &mut HeaderMap) {
             let nothing = || HeaderValue::from_static("");
             *value = HeaderValue::from_str(&redacted).unwrap_or_else(|_| nothing());
         }
-    }
-}
-
-/// `retry-after` in whole seconds, and `x-should-retry` for the SDKs that would retry a permanent
-/// failure by its status alone (openai and anthropic, Python and Node).
-fn retry_headers(view: &View<'_>, headers: &mut HeaderMap, is_usual: bool) {
-    if let Some(seconds) = view.retry_after() {
-        headers.insert(header::RETRY_AFTER, number(seconds));
-    }
-    if !(is_usual && view.should_retry()) {
-        headers.insert(X_SHOULD_RETRY, if view.should_retry() { TRUE } else { FALSE });
-    }
-}
-
-/// A number as the value of a header. Our own waits have one digit, which allocates nothing.
-fn number(number: u64) -> HeaderValue {
-    const DIGITS: &str = "0123456789";
-    match usize::try_from(number) {
-        Ok(digit @ 0..=9) => HeaderValue::from_static(&DIGITS[digit..=digit]),
-        _ => number.into(),
     }
 }
 

@@ -29,14 +29,33 @@ pub(super) trait Member {
 
 impl Member for &str {
     fn write(self, out: &mut Vec<u8>) {
-        // No way out of the loop, so that many bytes are looked at at once.
-        let plain = |b: u8| (b' '..0x80).contains(&b) & (b != b'"') & (b != b'\\');
-        if self.bytes().fold(true, |all, b| all & plain(b)) {
+        if is_plain(self.as_bytes()) {
             Word(self).write(out);
         } else {
             Json(self).write(out);
         }
     }
+}
+
+/// Whether all bytes are printable ASCII, and none needs an escape; eight are looked at at once.
+fn is_plain(text: &[u8]) -> bool {
+    const TOP: u64 = u64::from_ne_bytes([0x80; 8]);
+    const fn all(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let plain = |b: u8| (b' '..0x80).contains(&b) & (b != b'"') & (b != b'\\');
+    let mut others = 0;
+    let mut rest = text;
+    while let Some((eight, behind)) = rest.split_first_chunk() {
+        let eight = u64::from_ne_bytes(*eight);
+        // The top bit of a difference is set below zero; of the byte itself, beyond ASCII.
+        let control = eight.wrapping_sub(all(b' '));
+        let quote = (eight ^ all(b'"')).wrapping_sub(all(1));
+        let backslash = (eight ^ all(b'\\')).wrapping_sub(all(1));
+        others |= (eight | control | quote | backslash) & TOP;
+        rest = behind;
+    }
+    others == 0 && rest.iter().all(|b| plain(*b))
 }
 
 /// A word of ours, or one that has been looked at: nothing in it needs an escape.

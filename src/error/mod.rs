@@ -99,33 +99,27 @@ impl InferenceError {
         Self(Arc::new(Inner::new(category, message.into())))
     }
 
-    /// What a gate says, with its code. Nothing in a text of ours can need redaction; something in one
-    /// that was put together can.
+    /// What a gate says, with its code, and why it is closed and for how long. Nothing in a text of ours
+    /// can need redaction; something in one that was put together can.
     pub(crate) fn of_gate(
         category: Category,
         message: Text,
         code: &'static str,
         model: Option<String>,
+        state: Option<(&'static str, Duration)>,
     ) -> Self {
         Self(Arc::new(Inner {
             origin: Origin::Readiness,
             is_fixed: matches!(message, Cow::Borrowed(_)),
             code: Some(Cow::Borrowed(code)),
             model: model.map(Cow::Owned),
+            label: state.map(|(label, _)| Cow::Borrowed(label)),
+            retry_after: state.map(|(_, wait)| wait),
             ..Inner::new(category, message)
         }))
     }
 
-    /// Why a gate is closed, and for how long.
-    pub(crate) fn with_state(self, state: &'static str, wait: Duration) -> Self {
-        self.edit(|inner| {
-            inner.label = Some(Cow::Borrowed(state));
-            inner.retry_after = Some(wait);
-        })
-    }
-
-    /// Whether the message is a text of ours: printable ASCII without quotes or backslashes, and
-    /// nothing to be redacted.
+    /// Whether the message is a text of ours: nothing in it is to be redacted, or escaped in JSON.
     pub(crate) fn is_fixed(&self) -> bool {
         self.0.is_fixed
     }

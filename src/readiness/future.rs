@@ -1,11 +1,10 @@
 //! The future of one answer: called, waiting, or refused.
 
-use super::{hold::Turn, layer::Config};
+use super::{hold::Turn, layer::Config, service::Refusal};
 use crate::{
     body::{Guard, ResponseBody},
     head::RequestHead,
 };
-use bytes::Bytes;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use std::{
@@ -38,10 +37,10 @@ pin_project! {
     }
 }
 
-/// What is rare, boxed, so that moving and dropping the rest is cheap.
+/// What is rare, boxed or small, so that moving and dropping the rest is cheap.
 enum Detour<W> {
     Waiting(Pin<Box<W>>),
-    Refused(Option<Box<Response<Bytes>>>),
+    Refused { refusal: Option<Refusal>, config: Arc<Config> },
 }
 
 pin_project! {
@@ -90,8 +89,10 @@ where
         Self { state: State::Detour { detour: Detour::Waiting(Box::pin(waiting)) } }
     }
 
-    pub(super) fn refused(response: Response<Bytes>) -> Self {
-        Self { state: State::Detour { detour: Detour::Refused(Some(Box::new(response))) } }
+    /// The answer is written when it is asked for, where it is wanted.
+    pub(super) fn refused(refusal: Refusal, config: Arc<Config>) -> Self {
+        let detour = Detour::Refused { refusal: Some(refusal), config };
+        Self { state: State::Detour { detour } }
     }
 }
 
@@ -121,9 +122,9 @@ impl<W> Detour<W> {
     {
         match self {
             Self::Waiting(future) => future.as_mut().poll(cx),
-            Self::Refused(response) => {
-                let response = response.take().expect("a future is not polled after it is ready");
-                Poll::Ready(Ok(response.map(ResponseBody::full)))
+            Self::Refused { refusal, config } => {
+                let refusal = refusal.take().expect("a future is not polled after it is ready");
+                Poll::Ready(Ok(refusal.answer(config).map(ResponseBody::full)))
             }
         }
     }
@@ -144,7 +145,7 @@ where
                 match decided {
                     Ok(guard) => *this.guard = guard,
                     Err(verdict) => {
-                        let response = this.config.refuse(verdict, request);
+                        let response = this.config.refuse(verdict, request).answer(this.config);
                         *this.waits = None;
                         return Poll::Ready(Ok(response.map(ResponseBody::full)));
                     }
@@ -179,7 +180,7 @@ where
         let state = match &self.state {
             State::Called { .. } => "called",
             State::Detour { detour: Detour::Waiting(_) } => "waiting",
-            State::Detour { detour: Detour::Refused(_) } => "refused",
+            State::Detour { detour: Detour::Refused { .. } } => "refused",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()
     }

@@ -87,10 +87,9 @@ impl NotReady {
     #[must_use]
     pub fn into_error(self) -> InferenceError {
         let message = self.model.as_deref().map_or(MESSAGE.into(), |it| message_for(it).into());
-        let (state, wait) = (self.state.as_str(), self.retry_after());
+        let state = Some((self.state.as_str(), self.retry_after()));
         let model = self.model.map(String::from);
-        InferenceError::of_gate(Category::ModelNotReady, message, "model_not_ready", model)
-            .with_state(state, wait)
+        InferenceError::of_gate(Category::ModelNotReady, message, "model_not_ready", model, state)
     }
 }
 
@@ -105,7 +104,7 @@ pub(crate) fn unknown_model(model: Option<&str>) -> InferenceError {
         None => UNKNOWN.into(),
     };
     let model = model.map(str::to_owned);
-    InferenceError::of_gate(Category::ModelNotFound, message, "model_not_found", model)
+    InferenceError::of_gate(Category::ModelNotFound, message, "model_not_found", model, None)
 }
 
 /// A client's name for a model, fit for a sentence: short, and without characters that could end a

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     body::{Guard, ResponseBody},
     dialect::{Client, RequestedDialect},
+    error::InferenceError,
     head::RequestHead,
 };
 use bytes::Bytes;
@@ -133,7 +134,7 @@ impl<S: Clone, P> Readiness<S, P> {
             Some(turn) => {
                 ResponseFuture::held(turn, self.inner.clone(), request, Arc::clone(config))
             }
-            None => ResponseFuture::refused(config.refuse(verdict, &request)),
+            None => ResponseFuture::refused(config.refuse(verdict, &request), Arc::clone(config)),
         }
     }
 }
@@ -143,8 +144,8 @@ impl Config {
         head.method() == Method::OPTIONS || self.is_exempt(head.uri().path())
     }
 
-    /// The answer to a request that does not pass.
-    pub(super) fn refuse<B>(&self, verdict: Verdict, request: &Request<B>) -> Response<Bytes> {
+    /// What is said to a request that does not pass.
+    pub(super) fn refuse<B>(&self, verdict: Verdict, request: &Request<B>) -> Refusal {
         let head = RequestHead::of(request);
         let (error, drains) = match verdict {
             Verdict::NotReady(it) => {
@@ -154,12 +155,29 @@ impl Config {
             Verdict::UnknownModel => (unknown_model(head.model()), false),
             Verdict::Ready => unreachable!("a request that may pass is not refused"),
         };
-        let client = Client::of(head);
-        let requested = head.extensions().get().map(RequestedDialect::get);
-        let dialect = requested.or(self.dialect.as_deref()).unwrap_or_else(|| client.dialect());
-        let mut response = client.answer(error, dialect, &self.disclosure);
         // The connection would only lead back here. Other versions have no such header.
-        if drains && request.version() <= Version::HTTP_11 {
+        let closes = drains && request.version() <= Version::HTTP_11;
+        let requested = head.extensions().get().map(|it: &RequestedDialect| Box::new(it.clone()));
+        Refusal { error, client: Client::of(head), requested, closes }
+    }
+}
+
+/// What is said to a request that does not pass; small, since it is kept beside a future.
+pub(super) struct Refusal {
+    error: InferenceError,
+    client: Client,
+    requested: Option<Box<RequestedDialect>>,
+    closes: bool,
+}
+
+impl Refusal {
+    /// The answer.
+    pub(super) fn answer(self, config: &Config) -> Response<Bytes> {
+        let Self { error, client, requested, closes } = self;
+        let requested = requested.as_deref().map(RequestedDialect::get);
+        let dialect = requested.or(config.dialect.as_deref()).unwrap_or_else(|| client.dialect());
+        let mut response = client.answer(error, dialect, &config.disclosure);
+        if closes {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }

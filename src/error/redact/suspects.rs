@@ -122,27 +122,26 @@ pub(super) fn opens(text: &str, at: usize) -> bool {
 /// digit.
 #[inline]
 fn word_len(text: &[u8]) -> Option<usize> {
-    let (mut len, mut kinds, mut after) = (0, 0, 0);
-    for byte in text {
+    let mut kinds = 0;
+    let len = text.iter().position(|byte| {
         let next = KINDS[usize::from(*byte)];
-        if next & WORD == 0 {
-            after = next;
-            break;
-        }
         kinds |= next;
-        len += 1;
-    }
-    let mut word = &text[..len];
-    if kinds & DOT != 0 {
-        while let [rest @ .., b'.'] = word {
-            word = rest;
-        }
-        if word.contains(&b'.') {
-            return None;
-        }
-    }
+        next & WORD == 0
+    });
+    // What ends it binds, opens, or is a blank or the like.
+    let len = len.unwrap_or(text.len());
     let longest = if kinds & DIGIT == 0 { key::LONGEST_WORD } else { key::SHORTEST - 1 };
-    (after & BINDS == 0 && word.len() <= longest && !leads(text)).then_some(len)
+    let is_plain = kinds & (BINDS | DOT) == 0 && len <= longest
+        || kinds & BINDS == 0 && is_plain_with_dots(&text[..len], longest);
+    (is_plain && !leads(text)).then_some(len)
+}
+
+/// The same for a word that nothing is bound to: if its dots are all at its end, which does not count.
+fn is_plain_with_dots(mut word: &[u8], longest: usize) -> bool {
+    while let [rest @ .., b'.'] = word {
+        word = rest;
+    }
+    word.len() <= longest && !word.contains(&b'.')
 }
 
 /// Whether a text begins with a lead, in any case: few words begin with the same three letters.
