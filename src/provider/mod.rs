@@ -88,7 +88,6 @@
 //! # assert_eq!(providers.read(&failure).category(), Category::ModelNotReady);
 //! ```
 
-mod chains;
 mod failure;
 mod in_band;
 mod names;

@@ -5,10 +5,10 @@
 //! `exception`. A name that says less than the status does, such as `invalid_request_error`, decides
 //! only where there is no status: see [`status`].
 
-use super::{chains::Chains, plain::Plain};
+use super::plain::Plain;
 use crate::error::Category;
 use http::StatusCode;
-use std::{collections::HashMap, sync::LazyLock};
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 
 /// The names that decide, whatever the status. Every name stands here once.
 const NAMES: &[(Category, &[&str])] = &[
@@ -289,79 +289,39 @@ const STATUSES: &[(&str, u16)] = &[
     ("validation", 422), // AWS, TEI, TGI
 ];
 
-/// What a name means by itself.
-#[derive(Clone, Copy)]
-enum Meaning {
-    Always(Category),
-    With(&'static [u16], Category),
+/// All that is known of a name.
+#[derive(Default)]
+struct Meaning {
+    category: Option<Category>,
+    /// What it means with these statuses only.
+    gated: Option<(&'static [u16], Category)>,
+    status: Option<u16>,
 }
 
-const COUNT: usize = {
-    let (mut count, mut n) = (GATED.len(), 0);
-    while n < NAMES.len() {
-        count += NAMES[n].1.len();
-        n += 1;
-    }
-    count
-};
+type Meanings = HashMap<Cow<'static, [u8]>, Meaning, foldhash::fast::FixedState>;
 
-/// The names that mean something by themselves.
-static MEANINGS: [(&str, Meaning); COUNT] = {
-    let mut meanings = [("", Meaning::Always(Category::Unknown)); COUNT];
-    let (mut at, mut n) = (0, 0);
-    while n < NAMES.len() {
-        let (category, names) = NAMES[n];
-        let mut m = 0;
-        while m < names.len() {
-            meanings[at] = (names[m], Meaning::Always(category));
-            at += 1;
-            m += 1;
+static MEANINGS: LazyLock<Meanings> = LazyLock::new(|| {
+    let mut meanings = Meanings::with_capacity_and_hasher(512, Default::default());
+    let key = |name: &'static str| Cow::Borrowed(name.as_bytes());
+    for (category, names) in NAMES {
+        for name in *names {
+            meanings.entry(key(name)).or_default().category = Some(*category);
         }
-        n += 1;
     }
-    n = 0;
-    while n < GATED.len() {
-        let (name, statuses, category) = GATED[n];
-        meanings[at] = (name, Meaning::With(statuses, category));
-        at += 1;
-        n += 1;
+    for (name, statuses, category) in GATED {
+        meanings.entry(key(name)).or_default().gated = Some((*statuses, *category));
+    }
+    for (name, status) in STATUSES {
+        meanings.entry(key(name)).or_default().status = Some(*status);
+    }
+    for status in 400..600 {
+        let reason = StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason());
+        let Some(reason) = reason.map(Plain::of) else { continue };
+        let meaning = meanings.entry(reason.as_bytes().to_vec().into()).or_default();
+        meaning.status = meaning.status.or(Some(status));
     }
     meanings
-};
-
-const HASHES: usize = 1024;
-
-static BY_HASH: Chains<HASHES, COUNT> = {
-    let mut hashes = [0; COUNT];
-    let mut at = 0;
-    while at < COUNT {
-        hashes[at] = hash(MEANINGS[at].0.as_bytes());
-        at += 1;
-    }
-    Chains::of(&hashes)
-};
-
-/// FNV's.
-const fn hash(name: &[u8]) -> usize {
-    let (mut hash, mut at) = (0x811c_9dc5_u32, 0);
-    while at < name.len() {
-        hash = (hash ^ name[at] as u32).wrapping_mul(0x0100_0193);
-        at += 1;
-    }
-    (hash ^ (hash >> 16)) as usize % HASHES
-}
-
-/// The statuses that names stand for.
-static STATUS_OF: LazyLock<HashMap<Vec<u8>, u16, foldhash::fast::FixedState>> =
-    LazyLock::new(|| {
-        let reason = |status: u16| {
-            let reason = StatusCode::from_u16(status).ok()?.canonical_reason()?;
-            Some((Plain::of(reason).as_bytes().to_vec(), status))
-        };
-        let own = STATUSES.iter().map(|(name, status)| (name.as_bytes().to_vec(), *status));
-        // The first of a name counts.
-        (400..600).rev().filter_map(reason).chain(own).collect()
-    });
+});
 
 /// What a name alone means, in an answer of this status (0: none).
 ///
@@ -376,19 +336,14 @@ pub(super) fn category(name: &str, status: u16) -> Option<Category> {
 }
 
 fn category_of(name: &str, status: u16) -> Option<Category> {
-    let plain = Plain::of(name);
-    let mut known = BY_HASH.with(hash(plain.as_bytes())).map(|at| MEANINGS[at]);
-    match known.find(|(known, _)| known.as_bytes() == plain.as_bytes())?.1 {
-        Meaning::Always(category) => Some(category),
-        Meaning::With(statuses, category) => {
-            (status == 0 || statuses.contains(&status)).then_some(category)
-        }
-    }
+    let meaning = MEANINGS.get(Plain::of(name).as_bytes())?;
+    let gated = meaning.gated.filter(|(statuses, _)| status == 0 || statuses.contains(&status));
+    meaning.category.or(gated.map(|(_, category)| category))
 }
 
 /// The status that a name stands for: `BadRequestError`, `Service Unavailable`, `INTERNAL`.
 pub(super) fn status(name: &str) -> Option<u16> {
-    STATUS_OF.get(Plain::of(name).as_bytes()).copied()
+    MEANINGS.get(Plain::of(name).as_bytes())?.status
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 //! words they are. Rows that are more specific stand first. A failure without a status, such as an
 //! event of a stream, is open to every row.
 
-use super::chains::Chains;
 use crate::error::Category;
-use std::borrow::Cow;
+use aho_corasick::AhoCorasick;
+use std::sync::LazyLock;
 
 struct Row(&'static [&'static str], &'static [u16], Category);
 
@@ -298,83 +298,29 @@ const ROWS: &[Row] = &[
     Row(&["request limit reached"], &[429], Category::RateLimited),  // Qianfan
 ];
 
-/// How many bytes of each row are searched for, four at a time: one of their four fours stands at a
-/// multiple of four, wherever the row's words stand.
-const SEARCHED: usize = 7;
-
-/// For each row its longest word, and where the bytes of it begin that are searched for: those in the
-/// middle are the least common.
-static LONGEST: [(&[u8], usize); ROWS.len()] = {
-    let mut longest: [(&[u8], usize); ROWS.len()] = [(b"", 0); ROWS.len()];
-    let mut row = 0;
-    while row < ROWS.len() {
-        let (words, mut n) = (ROWS[row].0, 0);
-        while n < words.len() {
-            let word = words[n].as_bytes();
-            if word.len() > longest[row].0.len() {
-                longest[row].0 = word;
-            }
-            n += 1;
-        }
-        longest[row].1 = (longest[row].0.len() - SEARCHED) / 2;
-        row += 1;
-    }
-    longest
-};
-
-const HASHES: usize = 4096;
-
-/// The fours of all rows: four times the number of the row, and which of its four it is.
-static FOURS: Chains<HASHES, { 4 * ROWS.len() }> = {
-    let mut hashes = [0; 4 * ROWS.len()];
-    let mut at = 0;
-    while at < hashes.len() {
-        let (word, start) = LONGEST[at / 4];
-        let (_, four) = word.split_at(start + at % 4);
-        hashes[at] = hash(four.first_chunk().expect("the word is long enough to be searched for"));
-        at += 1;
-    }
-    Chains::of(&hashes)
-};
-
-/// The same for letters in either case.
-const fn hash(four: &[u8; 4]) -> usize {
-    let lower = u32::from_le_bytes(*four) | 0x2020_2020;
-    lower.wrapping_mul(0x9e37_79b1) as usize >> 20
-}
+/// Searches for the first words of all rows at once.
+static FIRST_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let words = ROWS.iter().map(|Row(words, ..)| words[0]);
+    let searcher = AhoCorasick::builder().ascii_case_insensitive(true).build(words);
+    searcher.expect("a few hundred words of a few bytes each are no more than it takes")
+});
 
 /// What the words of a message mean in an answer of this status (0: none).
 pub(super) fn category(message: &str, status: u16) -> Option<Category> {
-    // In ASCII both cases are told to be the same without a copy.
-    let text = if message.is_ascii() {
-        Cow::Borrowed(message)
-    } else {
-        Cow::Owned(message.to_lowercase())
-    };
     let mut lower = None;
     let mut found = ROWS.len();
     let mut asked = [false; ROWS.len()];
-    let mut rest = text.as_bytes();
-    while let Some((four, behind)) = rest.split_first_chunk() {
-        for at in FOURS.with(hash(four)) {
-            let row = at / 4;
-            let Row(words, statuses, _) = &ROWS[row];
-            // The first row counts, and is searched for once.
-            if row >= found || asked[row] || !(status == 0 || statuses.contains(&status)) {
-                continue;
-            }
-            let (longest, start) = LONGEST[row];
-            let begin = (text.len() - rest.len()).checked_sub(start + at % 4);
-            let there = begin.and_then(|begin| text.as_bytes().get(begin..begin + longest.len()));
-            if there.is_some_and(|there| there.eq_ignore_ascii_case(longest)) {
-                asked[row] = true;
-                let lower = lower.get_or_insert_with(|| text.to_ascii_lowercase());
-                if words.iter().all(|word| lower.contains(word)) {
-                    found = row;
-                }
+    for first in FIRST_WORDS.find_overlapping_iter(message) {
+        let row = first.pattern().as_usize();
+        let Row(words, statuses, _) = &ROWS[row];
+        // The first row counts, and what stands beside its first words is searched once.
+        if row < found && !asked[row] && (status == 0 || statuses.contains(&status)) {
+            asked[row] = true;
+            let lower = lower.get_or_insert_with(|| message.to_ascii_lowercase());
+            if words[1..].iter().all(|word| lower.contains(word)) {
+                found = row;
             }
         }
-        rest = behind;
     }
     ROWS.get(found).map(|Row(_, _, category)| *category)
 }
