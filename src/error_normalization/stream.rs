@@ -5,8 +5,8 @@
 //! tail is held back until its empty line arrives. What leaves is what came: a frame of whole events
 //! is handed on as the same `Bytes`, and only an event that is split over frames is copied.
 //!
-//! The life of a frame: [`push`](Stream::push) it, then take [`next`](Stream::next) until it is
-//! `None`. When the upstream ends, [`end`](Stream::end) says what the tail meant.
+//! The life of a frame: [`push`](Stream::push) it, which yields most of them whole, then take
+//! [`next`](Stream::next) until it is `None`. When the upstream ends, [`end`](Stream::end) says what the tail meant.
 
 use super::template::Template;
 use crate::{
@@ -23,23 +23,32 @@ use std::{borrow::Cow, mem};
 /// Room for the first half of an event, in bytes.
 const MIN_ROOM: usize = 512;
 
+/// How many bytes more than the last event the next one likely has at the most.
+const MORE: usize = 64;
+
+/// The room that is kept for the next event that is split, in bytes.
+const MAX_KEPT: usize = 8 << 10;
+
 /// A stream under watch.
 #[derive(Debug)]
 pub(super) struct Stream {
     cutter: Cutter,
     progress: Progress,
     template: Template,
-    /// The frame that is being taken apart.
-    frame: Bytes,
-    /// An error event of this frame, behind events that leave first.
-    error: Option<Bytes>,
     /// The unfinished event. Never more than `max_event`, its capacity included.
     tail: Vec<u8>,
+    /// What leaves behind the item that `push` returned.
+    later: Option<Box<Later>>,
     max_event: usize,
     /// The event that is under way is larger than `max_event`, and passes as it comes.
     oversized: bool,
-    /// The frame has been taken apart, and only waits behind what was held of the same event.
-    behind: bool,
+}
+
+/// Few frames yield more than one item.
+#[derive(Debug)]
+struct Later {
+    item: Item,
+    behind: Option<Box<Self>>,
 }
 
 /// Finds the ends of events.
@@ -54,6 +63,14 @@ impl Cutter {
         match self {
             Self::Sse(blocks) => blocks.next_end(chunk),
             Self::Ndjson(lines) => lines.next_end(chunk),
+        }
+    }
+
+    /// Begins anew, behind the end of an event.
+    fn begin(&mut self) {
+        match self {
+            Self::Sse(blocks) => *blocks = Blocks::new(),
+            Self::Ndjson(lines) => *lines = Lines::new(),
         }
     }
 
@@ -144,12 +161,10 @@ impl Stream {
             },
             progress: Progress::new(operation),
             template: Template::default(),
-            frame: Bytes::new(),
-            error: None,
             tail: Vec::new(),
+            later: None,
             max_event,
             oversized: false,
-            behind: false,
         }
     }
 
@@ -162,102 +177,164 @@ impl Stream {
         self.oversized
     }
 
-    /// Takes the next frame; the one before must have been taken apart.
+    /// Takes the next frame, and yields the first item that may leave.
     #[inline]
-    pub(super) fn push(&mut self, frame: Bytes) {
-        debug_assert!(self.frame.is_empty(), "next() returned None before the next push()");
-        self.frame = frame;
+    pub(super) fn push(&mut self, frame: Bytes) -> Option<Item> {
+        debug_assert!(self.later.is_none(), "next() returned None before the next push()");
+        if !self.cutter.is_between() {
+            return self.go_on(frame);
+        }
+        let alike = self.alike(&frame);
+        if alike < frame.len() {
+            return self.take_apart(frame, alike);
+        }
+        (alike > 0).then_some(Item::Forward(frame))
     }
 
-    /// The next thing that may leave. `None`: push the next frame.
+    /// The next item of the same frame. `None`: push the next one.
     #[inline]
     pub(super) fn next(&mut self) -> Option<Item> {
-        let is_idle = self.frame.is_empty() && self.error.is_none();
-        if is_idle { None } else { self.advance() }
+        let later = *self.later.take()?;
+        self.later = later.behind;
+        Some(later.item)
     }
 
-    fn advance(&mut self) -> Option<Item> {
-        if let Some(error) = self.error.take() {
-            return Some(Item::Error(error));
+    /// An item that leaves before those which are left.
+    fn later(&mut self, item: Item) {
+        let behind = self.later.take();
+        self.later = Some(Box::new(Later { item, behind }));
+    }
+
+    /// The length of all events like the template that this text begins with.
+    #[inline]
+    fn alike(&mut self, text: &[u8]) -> usize {
+        let mut at = 0;
+        while at < text.len() {
+            let Some(alike) = self.template.find(&text[at..]) else { break };
+            self.progress.see_alike(alike.sequence);
+            at += alike.length;
         }
-        if mem::take(&mut self.behind) {
-            return Some(Item::Forward(mem::take(&mut self.frame)));
-        }
-        if self.oversized || !self.tail.is_empty() {
-            if let Some(item) = self.finish_tail() {
-                return Some(item);
-            }
-        }
-        if self.frame.is_empty() {
-            return None;
-        }
-        let mut whole = 0;
-        while whole < self.frame.len() {
-            let rest = &self.frame[whole..];
-            if self.cutter.is_between() {
-                if let Some(alike) = self.template.find(rest) {
-                    self.progress.see_alike(alike.sequence);
-                    whole += alike.length;
-                    continue;
+        at
+    }
+
+    /// Judges the events of a frame that no event is under way in; so much of it has been judged.
+    fn take_apart(&mut self, mut frame: Bytes, mut whole: usize) -> Option<Item> {
+        while let Some(length) = self.cutter.next_end(&frame[whole..]) {
+            if let Some(error) = self.judge(&frame[whole..whole + length]) {
+                if whole == 0 {
+                    return Some(Item::Error(error));
                 }
-            }
-            let Some(length) = self.cutter.next_end(rest) else { break };
-            let event = &rest[..length];
-            if let Some(error) = judge(&self.cutter, &mut self.progress, &mut self.template, event)
-            {
-                self.error = Some(error);
-                let events = self.frame.split_to(whole);
-                self.frame.clear();
-                return if events.is_empty() { self.next() } else { Some(Item::Forward(events)) };
+                self.later(Item::Error(error));
+                frame.truncate(whole);
+                return Some(Item::Forward(frame));
             }
             whole += length;
+            if self.cutter.is_between() {
+                whole += self.alike(&frame[whole..]);
+            }
         }
-        if !self.cutter.in_event() {
-            // Empty lines between events, or the LF of a CRLF, belong to nobody.
-            return Some(Item::Forward(mem::take(&mut self.frame)));
+        // Empty lines between events, or the LF of a CRLF, belong to nobody.
+        if self.cutter.in_event() {
+            self.oversized = frame.len() - whole > self.max_event;
+            if !self.oversized {
+                self.hold(&frame[whole..]);
+                frame.truncate(whole);
+            }
         }
-        if self.frame.len() - whole > self.max_event {
-            self.oversized = true;
-            whole = self.frame.len();
-        }
-        let events = self.frame.split_to(whole);
-        let rest = mem::take(&mut self.frame);
-        self.hold(&rest);
-        (!events.is_empty()).then_some(Item::Forward(events))
+        (!frame.is_empty()).then_some(Item::Forward(frame))
     }
 
-    /// Completes the event that began in an earlier frame. `None` if this frame does not end it, or
-    /// has been used up.
-    fn finish_tail(&mut self) -> Option<Item> {
-        let length = self.cutter.next_end(&self.frame);
-        let piece = self.frame.split_to(length.unwrap_or(self.frame.len()));
+    /// Goes on with what began in an earlier frame.
+    fn go_on(&mut self, mut frame: Bytes) -> Option<Item> {
+        if frame.is_empty() {
+            return None;
+        }
+        if !self.cutter.in_event() {
+            return self.take_apart(frame, 0);
+        }
+        if let Some(event) = self.alike_over_frames(&mut frame) {
+            return Some(self.before(Item::Forward(event), frame));
+        }
+        let length = self.cutter.next_end(&frame);
         if self.oversized {
             self.oversized = length.is_none();
-            return (!piece.is_empty()).then_some(Item::Forward(piece));
+            let piece = frame.split_to(length.unwrap_or(frame.len()));
+            return Some(self.before(Item::Forward(piece), frame));
         }
-        if length.is_none() {
-            self.oversized = self.tail.len() + piece.len() > self.max_event;
+        let Some(length) = length else {
+            self.oversized = self.tail.len() + frame.len() > self.max_event;
             if !self.oversized {
-                self.hold(&piece);
+                self.hold(&frame);
                 return None;
             }
-            self.frame = piece;
-            self.behind = true;
+            self.later(Item::Forward(frame));
             return Some(Item::Forward(self.take_tail()));
-        }
-        self.hold(&piece);
-        let block = self.take_tail();
-        if let Some(alike) = self.template.find(&block).filter(|it| it.length == block.len()) {
+        };
+        self.hold(&frame[..length]);
+        frame.advance(length);
+        let event = self.take_tail();
+        if let Some(alike) = self.template.find(&event).filter(|it| it.length == event.len()) {
             self.progress.see_alike(alike.sequence);
-            return Some(Item::Forward(block));
+        } else if let Some(error) = self.judge(&event) {
+            return Some(Item::Error(error));
         }
-        Some(match judge(&self.cutter, &mut self.progress, &mut self.template, &block) {
-            Some(error) => {
-                self.frame.clear();
-                Item::Error(error)
-            }
-            None => Item::Forward(block),
-        })
+        Some(self.before(Item::Forward(event), frame))
+    }
+
+    /// The event that is under way, if it ends in this frame and is like the template: known without
+    /// looking for its end.
+    fn alike_over_frames(&mut self, frame: &mut Bytes) -> Option<Bytes> {
+        let held = self.tail.len();
+        if held == 0 || held + frame.len() < self.template.shortest()? {
+            return None;
+        }
+        let room = self.tail.capacity() - held;
+        self.tail.extend_from_slice(&frame[..frame.len().min(room)]);
+        let Some(alike) = self.template.find(&self.tail).filter(|it| it.length > held) else {
+            self.tail.truncate(held);
+            return None;
+        };
+        self.progress.see_alike(alike.sequence);
+        self.cutter.begin();
+        frame.advance(alike.length - held);
+        self.tail.truncate(alike.length);
+        if self.tail.capacity() > MAX_KEPT {
+            return Some(self.take_tail());
+        }
+        let event = Bytes::copy_from_slice(&self.tail);
+        self.tail.clear();
+        Some(event)
+    }
+
+    /// This item, and behind it what the rest of its frame yields.
+    fn before(&mut self, item: Item, rest: Bytes) -> Item {
+        if let Some(next) = self.push(rest) {
+            self.later(next);
+        }
+        item
+    }
+
+    /// The error of an event, if it is one; takes note of it if not.
+    fn judge(&mut self, event: &[u8]) -> Option<Bytes> {
+        let (data, error) = self.cutter.read(event);
+        if error.is_some() {
+            return error;
+        }
+        if self.cutter.is_strange(event, &data) {
+            // A proxy's page or sentence inside of a stream, where nothing was said before. Empty lines
+            // around it are its own or not, as the frames were cut.
+            let page = event.trim_ascii();
+            return (self.progress.events() == 0).then(|| Bytes::copy_from_slice(page));
+        }
+        if data.is_empty() {
+            return None;
+        }
+        self.progress.see(&data);
+        // Before that, whether a text is empty counts too.
+        if let (Cow::Borrowed(data), true) = (data, self.progress.is_meaningful()) {
+            self.template.learn(event, data.as_ptr() as usize - event.as_ptr() as usize);
+        }
+        None
     }
 
     /// Holds back what is no whole event yet. There is room for an event as long as the last one; beyond
@@ -265,7 +342,7 @@ impl Stream {
     fn hold(&mut self, rest: &[u8]) {
         let length = self.tail.len() + rest.len();
         if length > self.tail.capacity() {
-            let likely = self.template.length();
+            let likely = self.template.length() + MORE;
             let room = if likely >= length { likely } else { (2 * length).max(MIN_ROOM) };
             let room = room.min(self.max_event).max(length);
             self.tail.reserve_exact(room - self.tail.len());
@@ -298,33 +375,6 @@ impl Stream {
             End::Truncated(last)
         }
     }
-}
-
-/// The error of an event, if it is one; takes note of it if not.
-fn judge(
-    cutter: &Cutter,
-    progress: &mut Progress,
-    template: &mut Template,
-    event: &[u8],
-) -> Option<Bytes> {
-    let (data, error) = cutter.read(event);
-    if error.is_some() {
-        return error;
-    }
-    if cutter.is_strange(event, &data) {
-        // A proxy's page or sentence inside of a stream, where nothing was said before. Empty lines
-        // around it are its own or not, as the frames were cut.
-        return (progress.events() == 0).then(|| Bytes::copy_from_slice(event.trim_ascii()));
-    }
-    if data.is_empty() {
-        return None;
-    }
-    progress.see(&data);
-    // Before that, whether a text is empty counts too.
-    if let (Cow::Borrowed(data), true) = (data, progress.is_meaningful()) {
-        template.learn(event, data.as_ptr() as usize - event.as_ptr() as usize);
-    }
-    None
 }
 
 /// Whether this is the name of a field that streams have, or a comment.
@@ -437,34 +487,52 @@ mod tests {
             let event = event(text, u32::try_from(n).unwrap());
             let known = stream.template.find(event.as_bytes()).is_some();
             assert_eq!(known, n > 1, "what differs is known from the second one");
-            stream.push(event.clone().into());
-            assert_eq!(stream.next(), Some(Item::Forward(event.into())));
+            assert_eq!(items(&mut stream, &event), [forward(&event)]);
             assert_eq!(stream.progress().seen().next_sequence, n as u64 + 1);
         }
         assert_eq!(stream.progress().events(), 4);
     }
 
-    /// What comes out for these frames, the forwarded bytes joined, and how it ended.
-    fn run(frames: &[&[u8]]) -> (Vec<u8>, Option<Bytes>, Option<End>) {
-        let (mut stream, mut out) = (stream(), Vec::new());
-        for frame in frames {
-            stream.push(Bytes::copy_from_slice(frame));
-            while let Some(item) = stream.next() {
-                match item {
-                    Item::Forward(bytes) => out.extend_from_slice(&bytes),
-                    Item::Error(data) => return (out, Some(data), None),
-                }
+    fn forward(events: &str) -> Item {
+        Item::Forward(Bytes::from(events.to_owned()))
+    }
+
+    /// All that one frame yields.
+    fn items(stream: &mut Stream, frame: impl AsRef<[u8]>) -> Vec<Item> {
+        let first = stream.push(Bytes::copy_from_slice(frame.as_ref()));
+        std::iter::successors(first, |_| stream.next()).collect()
+    }
+
+    /// The bytes that are forwarded before the first error, and the error.
+    fn joined(items: impl IntoIterator<Item = Item>) -> (Vec<u8>, Option<Bytes>) {
+        let mut out = Vec::new();
+        for item in items {
+            match item {
+                Item::Forward(events) => out.extend_from_slice(&events),
+                Item::Error(data) => return (out, Some(data)),
             }
         }
-        (out, None, Some(stream.end()))
+        (out, None)
+    }
+
+    /// The same of all these frames, and the end if there is no error.
+    fn run_on(mut stream: Stream, frames: &[&[u8]]) -> (Vec<u8>, Option<Bytes>, Option<End>) {
+        let (out, error) = joined(frames.iter().flat_map(|frame| items(&mut stream, frame)));
+        let end = error.is_none().then(|| stream.end());
+        (out, error, end)
+    }
+
+    fn run(frames: &[&[u8]]) -> (Vec<u8>, Option<Bytes>, Option<End>) {
+        run_on(stream(), frames)
     }
 
     #[test]
     fn a_frame_of_whole_events_is_the_same_frame() {
         let frame = Bytes::from([TEXT, TEXT].concat());
         let mut stream = stream();
-        stream.push(frame.clone());
-        let Some(Item::Forward(out)) = stream.next() else { panic!("events are forwarded") };
+        let Some(Item::Forward(out)) = stream.push(frame.clone()) else {
+            panic!("events are forwarded")
+        };
         assert_eq!((out.as_ptr(), out.len()), (frame.as_ptr(), frame.len()));
         assert_eq!(stream.next(), None);
     }
@@ -472,15 +540,10 @@ mod tests {
     #[test]
     fn half_an_event_is_held_back_until_it_is_whole() {
         let mut stream = stream();
-        stream.push(Bytes::from_static(b"data: 1\n\ndata:"));
-        assert_eq!(stream.next(), Some(Item::Forward(Bytes::from_static(b"data: 1\n\n"))));
-        assert_eq!(stream.next(), None);
-        stream.push(Bytes::from_static(b" 2\n"));
-        assert_eq!(stream.next(), None);
-        stream.push(Bytes::from_static(b"\ndata: 3\n\n"));
-        assert_eq!(stream.next(), Some(Item::Forward(Bytes::from_static(b"data: 2\n\n"))));
-        assert_eq!(stream.next(), Some(Item::Forward(Bytes::from_static(b"data: 3\n\n"))));
-        assert_eq!(stream.next(), None);
+        assert_eq!(items(&mut stream, "data: 1\n\ndata:"), [forward("data: 1\n\n")]);
+        assert_eq!(items(&mut stream, " 2\n"), []);
+        let both = [forward("data: 2\n\n"), forward("data: 3\n\n")];
+        assert_eq!(items(&mut stream, "\ndata: 3\n\n"), both);
     }
 
     #[test]
@@ -541,8 +604,7 @@ mod tests {
         let long = [b"data: ".as_slice(), &[b'x'; 64], b"\n\n", TEXT.as_bytes()].concat();
         let mut out = Vec::new();
         for piece in long.chunks(10) {
-            stream.push(Bytes::copy_from_slice(piece));
-            while let Some(item) = stream.next() {
+            for item in items(&mut stream, piece) {
                 let Item::Forward(bytes) = item else { panic!("no error here") };
                 out.extend_from_slice(&bytes);
             }
@@ -560,18 +622,8 @@ mod tests {
         let done = "{\"response\":\"\",\"done\":true}\r\n";
         let error = "{\"error\":\"it broke\"}\n";
         let run = |stream: &str, step: usize| {
-            let mut lines = Stream::new(Operation::OllamaChat, 1 << 20);
-            let mut out = Vec::new();
-            for piece in stream.as_bytes().chunks(step) {
-                lines.push(Bytes::copy_from_slice(piece));
-                while let Some(item) = lines.next() {
-                    match item {
-                        Item::Forward(bytes) => out.extend_from_slice(&bytes),
-                        Item::Error(data) => return (out, Some(data), None),
-                    }
-                }
-            }
-            (out, None, Some(lines.end()))
+            let lines = Stream::new(Operation::OllamaChat, 1 << 20);
+            run_on(lines, &stream.as_bytes().chunks(step).collect::<Vec<_>>())
         };
         for step in [1, 7, 4096] {
             let healthy = [text, done].concat();
@@ -639,24 +691,26 @@ mod tests {
                 if operation == Operation::OllamaChat { json + "\n" } else { format!("data: {json}{end}") }
             }).collect();
             let (mut one, mut two) = (Stream::new(operation, 1 << 20), Stream::new(operation, 1 << 20));
+            let (mut a, mut b) = (Vec::new(), Vec::new());
             for frame in bytes.as_bytes().chunks(cut) {
-                one.push(Bytes::copy_from_slice(frame));
-                two.push(Bytes::copy_from_slice(frame));
-                loop {
+                a.extend(items(&mut one, frame));
+                // Of single bytes, none ends an event like one that was learnt since.
+                for byte in frame.chunks(1) {
                     two.template = Template::default();
-                    let (a, b) = (one.next(), two.next());
-                    prop_assert_eq!(&a, &b, "{}", bytes);
-                    let (a_seen, b_seen) = (one.progress(), two.progress());
-                    prop_assert_eq!(a_seen.events(), b_seen.events());
-                    prop_assert_eq!(a_seen.is_complete(), b_seen.is_complete(), "{}", bytes);
-                    prop_assert_eq!(a_seen.seen().next_sequence, b_seen.seen().next_sequence);
-                    match a {
-                        Some(Item::Forward(_)) => {}
-                        Some(Item::Error(_)) => return Ok(()),
-                        None => break,
-                    }
+                    b.extend(items(&mut two, byte));
                 }
+                if a.iter().any(|item| matches!(item, Item::Error(_))) {
+                    break;
+                }
+                prop_assert_eq!(one.progress().events(), two.progress().events());
+                prop_assert_eq!(one.progress().is_complete(), two.progress().is_complete(), "{}", bytes);
+                let (a_seen, b_seen) = (one.progress().seen(), two.progress().seen());
+                prop_assert_eq!(a_seen.next_sequence, b_seen.next_sequence);
             }
+            let ((a, a_error), (b, b_error)) = (joined(a), joined(b));
+            prop_assert_eq!(a_error, b_error, "{}", bytes);
+            // An LF that a frame has cut off from its CR passes with the next event.
+            prop_assert_eq!(a.trim_ascii_end(), b.trim_ascii_end(), "{}", bytes);
         }
 
         #[test]

@@ -71,6 +71,12 @@ impl Template {
         self.event.len()
     }
 
+    /// The fewest bytes that an event like the template may have; `None` if there is no template.
+    pub(super) fn shortest(&self) -> Option<usize> {
+        let differing: usize = self.slots.iter().map(|slot| slot.end - slot.start - 1).sum();
+        (!self.event.is_empty()).then(|| self.event.len() - differing)
+    }
+
     /// The event that `frame` begins with, if it is like the template.
     #[inline]
     pub(super) fn find(&self, frame: &[u8]) -> Option<Alike> {

@@ -174,9 +174,10 @@ where
 
     /// The next thing the stream does. Held-back halves of events cost no extra poll.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
+        let mut item = self.as_mut().project().stream.next();
         loop {
             let mut this = self.as_mut().project();
-            match this.stream.next() {
+            match item.take() {
                 Some(Item::Forward(events)) => {
                     self.note_first_event();
                     return Poll::Ready(Next::Forward(events));
@@ -196,7 +197,7 @@ where
             };
             match frame {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => this.stream.push(data),
+                    Ok(data) => item = this.stream.push(data),
                     Err(frame) => *this.trailers = frame.into_trailers().ok().map(Box::new),
                 },
                 Poll::Ready(Some(Err(error))) => {
