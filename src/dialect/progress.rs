@@ -98,9 +98,11 @@ impl Progress {
         }
     }
 
-    /// Takes note of an event like the last one, but for its number and its text.
-    pub(crate) fn see_alike(&mut self, sequence: Option<u64>) {
-        self.events += 1;
+    /// Takes note of so many events like the last one, but for their text and their numbers, of which
+    /// this is the last.
+    #[inline]
+    pub(crate) fn see_alike(&mut self, events: u64, sequence: Option<u64>) {
+        self.events += events;
         if let Some(number) = sequence {
             self.next_sequence = number.saturating_add(1);
         }

@@ -76,6 +76,7 @@ mod body;
 mod breaks;
 mod config;
 mod credentials;
+mod cutter;
 mod decode;
 mod exchange;
 mod future;

@@ -8,15 +8,8 @@
 //! The life of a frame: [`push`](Stream::push) it, which yields most of them whole, then take
 //! [`next`](Stream::next) until it is `None`. When the upstream ends, [`end`](Stream::end) says what the tail meant.
 
-use super::template::Template;
-use crate::{
-    dialect::{Framing, Operation, Progress},
-    framing::{
-        ndjson::Lines,
-        sse::{Blocks, Event},
-    },
-    provider,
-};
+use super::{cutter::Cutter, template::Template};
+use crate::dialect::{Operation, Progress};
 use bytes::{Buf, Bytes};
 use std::{borrow::Cow, mem};
 
@@ -51,87 +44,6 @@ struct Later {
     behind: Option<Box<Self>>,
 }
 
-/// Finds the ends of events.
-#[derive(Debug)]
-enum Cutter {
-    Sse(Blocks),
-    Ndjson(Lines),
-}
-
-impl Cutter {
-    fn next_end(&mut self, chunk: &[u8]) -> Option<usize> {
-        match self {
-            Self::Sse(blocks) => blocks.next_end(chunk),
-            Self::Ndjson(lines) => lines.next_end(chunk),
-        }
-    }
-
-    /// Begins anew, behind the end of an event.
-    fn begin(&mut self) {
-        match self {
-            Self::Sse(blocks) => *blocks = Blocks::new(),
-            Self::Ndjson(lines) => *lines = Lines::new(),
-        }
-    }
-
-    /// Whether the next byte begins an event.
-    fn is_between(&self) -> bool {
-        match self {
-            Self::Sse(blocks) => blocks.is_between(),
-            Self::Ndjson(lines) => !lines.in_line(),
-        }
-    }
-
-    fn in_event(&self) -> bool {
-        match self {
-            Self::Sse(blocks) => blocks.in_block(),
-            Self::Ndjson(lines) => lines.in_line(),
-        }
-    }
-
-    /// The data of an event, and what it says if it is an error.
-    fn read<'a>(&self, event: &'a [u8]) -> (Cow<'a, [u8]>, Option<Bytes>) {
-        let copied = |error: Option<Cow<'_, [u8]>>| error.map(|it| Bytes::copy_from_slice(&it));
-        match self {
-            Self::Sse(_) => {
-                let event = Event::of(event);
-                let data = event.data();
-                let error = copied(provider::error_event(event, &data));
-                (data, error)
-            }
-            Self::Ndjson(_) => {
-                let line = event.trim_ascii();
-                (Cow::Borrowed(line), copied(provider::error_in(line)))
-            }
-        }
-    }
-
-    /// What completes an event that is whole but for its end.
-    fn terminator(&self) -> &'static [u8] {
-        match self {
-            Self::Sse(_) => b"\n\n",
-            Self::Ndjson(_) => b"\n",
-        }
-    }
-
-    /// Whether an unterminated event ends in its data: a name that is cut off is another name.
-    fn ends_in_data(&self, event: &[u8]) -> bool {
-        let mut lines = event.rsplit(|byte| matches!(byte, b'\n' | b'\r'));
-        let last = lines.next().unwrap_or_default();
-        matches!(self, Self::Ndjson(_)) || last.is_empty() || last.starts_with(b"data:")
-    }
-
-    /// Whether an event without data is no event of such a stream at all.
-    fn is_strange(&self, event: &[u8], data: &[u8]) -> bool {
-        match self {
-            Self::Sse(_) => {
-                data.is_empty() && !Event::of(event).fields().all(|(name, _)| is_field(name))
-            }
-            Self::Ndjson(_) => !data.starts_with(b"{"),
-        }
-    }
-}
-
 /// What a stream yields.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Item {
@@ -155,12 +67,9 @@ pub(super) enum End {
 impl Stream {
     pub(super) fn new(operation: Operation, max_event: usize) -> Self {
         Self {
-            cutter: match operation.framing() {
-                Some(Framing::Ndjson) => Cutter::Ndjson(Lines::new()),
-                _ => Cutter::Sse(Blocks::new()),
-            },
+            cutter: Cutter::of(operation),
             progress: Progress::new(operation),
-            template: Template::default(),
+            template: Template::new(),
             tail: Vec::new(),
             later: None,
             max_event,
@@ -178,17 +87,14 @@ impl Stream {
     }
 
     /// Takes the next frame, and yields the first item that may leave.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, frame: Bytes) -> Option<Item> {
         debug_assert!(self.later.is_none(), "next() returned None before the next push()");
-        if !self.cutter.is_between() {
-            return self.go_on(frame);
+        let alike = if self.cutter.is_between() { self.alike(&frame) } else { 0 };
+        if alike == frame.len() && alike > 0 {
+            return Some(Item::Forward(frame));
         }
-        let alike = self.alike(&frame);
-        if alike < frame.len() {
-            return self.take_apart(frame, alike);
-        }
-        (alike > 0).then_some(Item::Forward(frame))
+        if alike == 0 && self.holds(&frame) { None } else { self.go_on(frame, alike) }
     }
 
     /// The next item of the same frame. `None`: push the next one.
@@ -205,16 +111,30 @@ impl Stream {
         self.later = Some(Box::new(Later { item, behind }));
     }
 
-    /// The length of all events like the template that this text begins with.
+    /// The length of all events like the template that this text begins with; takes note of them.
     #[inline]
     fn alike(&mut self, text: &[u8]) -> usize {
-        let mut at = 0;
-        while at < text.len() {
-            let Some(alike) = self.template.find(&text[at..]) else { break };
-            self.progress.see_alike(alike.sequence);
-            at += alike.length;
+        if !self.template.fits(text.len()) {
+            return 0;
         }
-        at
+        let alike = self.template.find(text);
+        self.progress.see_alike(alike.events, alike.sequence);
+        alike.length
+    }
+
+    /// Holds back a text that ends no line, and so no event, if there is room for it; false, and
+    /// nothing is done, otherwise.
+    #[inline(never)]
+    fn holds(&mut self, text: &[u8]) -> bool {
+        let length = self.tail.len() + text.len();
+        let held = length <= self.tail.capacity()
+            && !self.oversized
+            && !self.template.fits(length)
+            && self.cutter.go_on(text);
+        if held {
+            self.tail.extend_from_slice(text);
+        }
+        held
     }
 
     /// Judges the events of a frame that no event is under way in; so much of it has been judged.
@@ -244,22 +164,25 @@ impl Stream {
         (!frame.is_empty()).then_some(Item::Forward(frame))
     }
 
-    /// Goes on with what began in an earlier frame.
-    fn go_on(&mut self, mut frame: Bytes) -> Option<Item> {
+    /// Goes on with a frame, of which so much has been judged.
+    #[inline(never)]
+    fn go_on(&mut self, mut frame: Bytes, whole: usize) -> Option<Item> {
         if frame.is_empty() {
             return None;
         }
-        if !self.cutter.in_event() {
-            return self.take_apart(frame, 0);
+        if self.tail.is_empty() && !self.oversized {
+            return self.take_apart(frame, whole);
         }
         if let Some(event) = self.alike_over_frames(&mut frame) {
-            return Some(self.before(Item::Forward(event), frame));
+            self.push_rest(frame);
+            return Some(Item::Forward(event));
         }
         let length = self.cutter.next_end(&frame);
         if self.oversized {
             self.oversized = length.is_none();
             let piece = frame.split_to(length.unwrap_or(frame.len()));
-            return Some(self.before(Item::Forward(piece), frame));
+            self.push_rest(frame);
+            return Some(Item::Forward(piece));
         }
         let Some(length) = length else {
             self.oversized = self.tail.len() + frame.len() > self.max_event;
@@ -273,28 +196,31 @@ impl Stream {
         self.hold(&frame[..length]);
         frame.advance(length);
         let event = self.take_tail();
-        if let Some(alike) = self.template.find(&event).filter(|it| it.length == event.len()) {
-            self.progress.see_alike(alike.sequence);
+        let alike = self.template.find(&event);
+        if alike.length == event.len() {
+            self.progress.see_alike(alike.events, alike.sequence);
         } else if let Some(error) = self.judge(&event) {
             return Some(Item::Error(error));
         }
-        Some(self.before(Item::Forward(event), frame))
+        self.push_rest(frame);
+        Some(Item::Forward(event))
     }
 
     /// The event that is under way, if it ends in this frame and is like the template: known without
     /// looking for its end.
     fn alike_over_frames(&mut self, frame: &mut Bytes) -> Option<Bytes> {
         let held = self.tail.len();
-        if held == 0 || held + frame.len() < self.template.shortest()? {
+        if held == 0 || !self.template.fits(held + frame.len()) {
             return None;
         }
         let room = self.tail.capacity() - held;
         self.tail.extend_from_slice(&frame[..frame.len().min(room)]);
-        let Some(alike) = self.template.find(&self.tail).filter(|it| it.length > held) else {
+        let alike = self.template.find(&self.tail);
+        if alike.length <= held {
             self.tail.truncate(held);
             return None;
-        };
-        self.progress.see_alike(alike.sequence);
+        }
+        self.progress.see_alike(alike.events, alike.sequence);
         self.cutter.begin();
         frame.advance(alike.length - held);
         self.tail.truncate(alike.length);
@@ -306,12 +232,11 @@ impl Stream {
         Some(event)
     }
 
-    /// This item, and behind it what the rest of its frame yields.
-    fn before(&mut self, item: Item, rest: Bytes) -> Item {
-        if let Some(next) = self.push(rest) {
-            self.later(next);
+    /// What the rest of a frame yields leaves later.
+    fn push_rest(&mut self, rest: Bytes) {
+        if let Some(item) = self.push(rest) {
+            self.later(item);
         }
-        item
     }
 
     /// The error of an event, if it is one; takes note of it if not.
@@ -375,12 +300,6 @@ impl Stream {
             End::Truncated(last)
         }
     }
-}
-
-/// Whether this is the name of a field that streams have, or a comment.
-fn is_field(name: &[u8]) -> bool {
-    name.is_empty()
-        || (name.len() <= 32 && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'))
 }
 
 /// Whether the data of an unterminated event is all there.
@@ -485,7 +404,7 @@ mod tests {
         let mut stream = Stream::new(Operation::Responses, 1 << 20);
         for (n, text) in ["a", "b", "c \\\" d", "e"].into_iter().enumerate() {
             let event = event(text, u32::try_from(n).unwrap());
-            let known = stream.template.find(event.as_bytes()).is_some();
+            let known = stream.template.find(event.as_bytes()).events == 1;
             assert_eq!(known, n > 1, "what differs is known from the second one");
             assert_eq!(items(&mut stream, &event), [forward(&event)]);
             assert_eq!(stream.progress().seen().next_sequence, n as u64 + 1);
@@ -696,7 +615,7 @@ mod tests {
                 a.extend(items(&mut one, frame));
                 // Of single bytes, none ends an event like one that was learnt since.
                 for byte in frame.chunks(1) {
-                    two.template = Template::default();
+                    two.template = Template::new();
                     b.extend(items(&mut two, byte));
                 }
                 if a.iter().any(|item| matches!(item, Item::Error(_))) {

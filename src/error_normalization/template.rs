@@ -29,7 +29,7 @@ const LONGEST: usize = 4096;
 const MOST: usize = 32;
 
 /// A healthy event, and which of its values have differed from those of the events before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Template {
     /// Empty if there is none.
     event: Vec<u8>,
@@ -39,6 +39,8 @@ pub(super) struct Template {
     slots: Vec<Slot>,
     /// Which of all its values these are.
     used: u32,
+    /// The fewest bytes that an event like it may have; more than any has if there is none.
+    shortest: usize,
 }
 
 /// Where a value stands: what is between the quotes of a string, or the digits of a number.
@@ -56,44 +58,61 @@ enum Kind {
     Sequence,
 }
 
-/// An event like the template.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Events like the template.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Alike {
-    /// Bytes of the event, its end included.
+    /// How many there are.
+    pub(super) events: u64,
+    /// Bytes of them, their ends included.
     pub(super) length: usize,
-    /// The number of the event, where it has one that differs.
+    /// The number of the last one, where events have one that differs.
     pub(super) sequence: Option<u64>,
 }
 
 impl Template {
+    /// None.
+    pub(super) const fn new() -> Self {
+        Self { event: Vec::new(), json: 0, slots: Vec::new(), used: 0, shortest: usize::MAX }
+    }
+
     /// Bytes of the template's event, 0 if there is none.
     pub(super) fn length(&self) -> usize {
         self.event.len()
     }
 
-    /// The fewest bytes that an event like the template may have; `None` if there is no template.
-    pub(super) fn shortest(&self) -> Option<usize> {
-        let differing: usize = self.slots.iter().map(|slot| slot.end - slot.start - 1).sum();
-        (!self.event.is_empty()).then(|| self.event.len() - differing)
+    /// Whether a text is long enough for an event like the template.
+    #[inline]
+    pub(super) fn fits(&self, length: usize) -> bool {
+        length >= self.shortest
     }
 
-    /// The event that `frame` begins with, if it is like the template.
-    #[inline]
-    pub(super) fn find(&self, frame: &[u8]) -> Option<Alike> {
-        if self.event.is_empty() {
-            return None;
+    /// All events like the template that this text begins with.
+    pub(super) fn find(&self, text: &[u8]) -> Alike {
+        let mut alike = Alike::default();
+        let mut rest = text;
+        while self.fits(rest.len()) {
+            let Some((behind, sequence)) = self.next(rest) else { break };
+            alike.events += 1;
+            alike.sequence = sequence;
+            rest = behind;
         }
-        let (mut at, mut from, mut sequence) = (0, 0, None);
+        alike.length = text.len() - rest.len();
+        alike
+    }
+
+    /// What is behind the first event of this text, if it is like the template, and its number.
+    #[inline(always)]
+    fn next<'a>(&self, mut rest: &'a [u8]) -> Option<(&'a [u8], Option<u64>)> {
+        let (mut from, mut sequence) = (0, None);
         for slot in &self.slots {
-            at = after(frame, at, &self.event[from..slot.start])?;
-            let end = slot.kind.end(frame, at)?;
+            rest = rest.strip_prefix(&self.event[from..slot.start])?;
+            let (value, behind) = rest.split_at(slot.kind.end(rest, 0)?);
             if slot.kind == Kind::Sequence {
-                sequence = Some(digits(&frame[at..end])?);
+                sequence = Some(digits(value)?);
             }
-            (at, from) = (end, slot.end);
+            (rest, from) = (behind, slot.end);
         }
-        let length = after(frame, at, &self.event[from..])?;
-        Some(Alike { length, sequence })
+        Some((rest.strip_prefix(&self.event[from..])?, sequence))
     }
 
     /// Takes a healthy event for the next template; its JSON begins at `json`.
@@ -104,12 +123,15 @@ impl Template {
             && !event.contains(&b'\r');
         if !fits {
             self.event.clear();
+            self.shortest = usize::MAX;
             return;
         }
         self.used = self.differing(event, json).map_or(0, |differing| self.used | differing);
         let used = Values::of(event, json).enumerate().filter(|(n, _)| self.used >> n & 1 == 1);
         self.slots.clear();
         self.slots.extend(used.map(|(_, slot)| slot));
+        let differing: usize = self.slots.iter().map(|slot| slot.end - slot.start - 1).sum();
+        self.shortest = event.len() - differing;
         self.event.clear();
         self.event.extend_from_slice(event);
         self.json = json;
@@ -159,12 +181,6 @@ impl Kind {
         }
         (end > at).then_some(end)
     }
-}
-
-/// Where `text` goes on after `literal`, if that stands at `at`.
-#[inline]
-fn after(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
-    text.get(at..)?.starts_with(literal).then_some(at + literal.len())
 }
 
 fn is_numeric(byte: u8) -> bool {

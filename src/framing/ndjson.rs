@@ -46,6 +46,16 @@ impl Lines {
         None
     }
 
+    /// Scans on through a chunk that belongs to a line and does not end it: what `next_end` does, but
+    /// cheaper. Returns false, and has done nothing, if it is another chunk.
+    #[inline]
+    pub(crate) fn go_on(&mut self, chunk: &[u8]) -> bool {
+        let begun = self.in_line || chunk.first().is_some_and(|byte| !byte.is_ascii_whitespace());
+        let goes_on = begun && memchr::memchr(b'\n', chunk).is_none();
+        self.in_line |= goes_on;
+        goes_on
+    }
+
     /// Whether bytes of an unfinished line have been scanned.
     #[must_use]
     pub fn in_line(&self) -> bool {
@@ -79,5 +89,22 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = stream.chunks(1).collect();
         assert_eq!(lines(&bytes), expected);
+    }
+
+    #[test]
+    fn a_chunk_that_goes_on_is_scanned_as_any_other() {
+        for before in ["", "{", "{}\n", " "] {
+            for chunk in ["", "a", " a", " ", "\n", "a\n"] {
+                let mut scanned = Lines::new();
+                _ = scanned.next_end(before.as_bytes());
+                let mut gone_on = scanned.clone();
+                let goes_on = gone_on.go_on(chunk.as_bytes());
+                if goes_on {
+                    assert_eq!(scanned.next_end(chunk.as_bytes()), None, "{before:?} {chunk:?}");
+                }
+                assert_eq!(gone_on.in_line, scanned.in_line, "{before:?} {chunk:?}");
+                assert!(goes_on || chunk != "a", "{before:?}");
+            }
+        }
     }
 }

@@ -82,6 +82,17 @@ impl Blocks {
         None
     }
 
+    /// Scans on through a chunk that belongs to a block and ends no line: what `next_end` does, but
+    /// cheaper. Returns false, and has done nothing, if it is another chunk.
+    #[inline]
+    pub(crate) fn go_on(&mut self, chunk: &[u8]) -> bool {
+        if chunk.is_empty() || memchr2(b'\n', b'\r', chunk).is_some() {
+            return false;
+        }
+        *self = Self { at_line_start: false, after_cr: false, in_block: true };
+        true
+    }
+
     /// Whether the next byte begins a line, and a block with it.
     #[must_use]
     pub(crate) fn is_between(&self) -> bool {
@@ -240,6 +251,24 @@ mod tests {
         assert!(!blocks.in_block());
         assert_eq!(blocks.next_end(b"d"), None);
         assert!(blocks.in_block());
+    }
+
+    #[test]
+    fn a_chunk_that_goes_on_is_scanned_as_any_other() {
+        for before in ["", "\r", "data", "data\n", "data\r", "data\n\n", "data\r\r"] {
+            for chunk in ["", "a", "\n", "\r", "\na", "a\r\n"] {
+                let mut scanned = Blocks::new();
+                _ = scanned.next_end(before.as_bytes());
+                let mut gone_on = scanned.clone();
+                let goes_on = gone_on.go_on(chunk.as_bytes());
+                if goes_on {
+                    assert_eq!(scanned.next_end(chunk.as_bytes()), None, "{before:?} {chunk:?}");
+                }
+                let state = |it: &Blocks| (it.at_line_start, it.after_cr, it.in_block);
+                assert_eq!(state(&gone_on), state(&scanned), "{before:?} {chunk:?}");
+                assert!(goes_on || chunk != "a", "{before:?}");
+            }
+        }
     }
 
     proptest! {
