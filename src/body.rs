@@ -81,6 +81,7 @@ where
     type Data = Bytes;
     type Error = BoxError;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -138,6 +139,7 @@ impl Drop for Guard {
 }
 
 /// The next frame of a body, as it is.
+#[inline]
 pub(crate) fn forward<B>(
     body: Pin<&mut B>,
     cx: &mut Context<'_>,

@@ -82,6 +82,7 @@ mod exchange;
 mod future;
 mod judge;
 mod layer;
+mod queue;
 mod reading;
 mod service;
 mod service_error;

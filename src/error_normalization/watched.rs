@@ -7,7 +7,8 @@ use super::{
     breaks::{broken, stalled, truncated},
     config::TerminalMarker,
     exchange::Exchange,
-    silence::{Silence, later},
+    queue::Queue,
+    silence::{Silence, Timer, later},
     stream::{End, Item, Stream},
 };
 use crate::{dialect::Operation, error::InferenceError, observe::StreamOutcome};
@@ -16,7 +17,6 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 use std::{
-    collections::VecDeque,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -43,18 +43,14 @@ pin_project! {
         #[pin]
         body: Option<B>,
         #[pin]
-        sleep: Option<Sleep>,
+        timer: Timer,
         exchange: Exchange,
         stream: Stream,
-        // Events that have been read, but not sent.
-        queue: VecDeque<Bytes>,
-        // How many bytes of it are preamble: counted, since frames may be as small as a byte.
-        preamble: usize,
+        queue: Queue,
         // Boxed, since few streams have any.
         trailers: Option<Box<HeaderMap>>,
-        // What the body fails with once everything is sent, and whether it waits for that.
+        // What the body fails with once everything is sent.
         failure: Option<InferenceError>,
-        is_failing: bool,
         silence: Silence,
         // The next sign of life to the client, and whether something has left since it was set. Boxed,
         // since few ask for it.
@@ -103,14 +99,12 @@ where
         let stream = Stream::new(operation, exchange.config.max_event);
         Self {
             body: Some(body),
-            sleep: None,
+            timer: Timer::default(),
             exchange,
             stream,
-            queue: VecDeque::new(),
-            preamble: 0,
+            queue: Queue::default(),
             trailers: None,
             failure: None,
-            is_failing: false,
             silence: Silence::default(),
             beat: None,
             has_sent: true,
@@ -135,12 +129,11 @@ where
         }
         loop {
             let Poll::Ready(next) = self.as_mut().poll_next(cx) else {
-                let now = Instant::now();
                 let begun = self.stream.progress().events() > 0;
                 let within = if begun { within.min(PROMOTE_AFTER_PREAMBLE) } else { within };
-                let release = later(*since.get_or_insert(now), within);
+                let release = later(*since.get_or_insert_with(Instant::now), within);
                 let stall = self.silence.deadline().unwrap_or(release);
-                ready!(self.as_mut().poll_timer(cx, release.min(stall)));
+                ready!(self.as_mut().project().timer.poll(cx, release.min(stall)));
                 if release <= stall {
                     self.pause();
                     return Poll::Ready(Opening::Open);
@@ -149,90 +142,87 @@ where
             };
             let mut this = self.as_mut().project();
             match next {
-                Next::Forward(events) => {
-                    *this.preamble += events.len();
-                    this.queue.push_back(events);
-                }
+                Next::Forward(events) => this.queue.push(events),
                 Next::Complete(last) => {
-                    this.queue.push_back(last);
+                    this.queue.push(last);
                     this.body.set(None);
                     self.as_mut().end(StreamOutcome::Completed);
                     return Poll::Ready(Opening::Open);
                 }
                 Next::Failed { error, outcome, .. } => {
                     this.body.set(None);
-                    this.queue.clear();
+                    *this.queue = Queue::default();
                     self.as_mut().end(outcome);
                     return Poll::Ready(Opening::Failed(error));
                 }
             }
-            if self.stream.progress().is_meaningful() || self.preamble > MAX_PREAMBLE {
+            if self.stream.progress().is_meaningful() || self.queue.bytes() > MAX_PREAMBLE {
                 return Poll::Ready(Opening::Open);
             }
         }
     }
 
     /// The next thing the stream does. Held-back halves of events cost no extra poll.
+    #[inline(always)]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next> {
         let mut item = self.as_mut().project().stream.next();
         loop {
-            let mut this = self.as_mut().project();
-            match item.take() {
+            match item {
                 Some(Item::Forward(events)) => {
                     self.note_first_event();
                     return Poll::Ready(Next::Forward(events));
                 }
-                Some(Item::Error(data)) => {
-                    return Poll::Ready(Next::Failed {
-                        error: this.exchange.read_event(&data),
-                        last: Bytes::new(),
-                        outcome: StreamOutcome::Failed,
-                    });
-                }
+                Some(Item::Error(data)) => return Poll::Ready(self.failed(&data)),
                 None => {}
             }
+            let mut this = self.as_mut().project();
             let frame = match this.body.as_mut().as_pin_mut() {
                 Some(body) => body.poll_frame(cx),
                 None => Poll::Ready(None),
             };
-            match frame {
+            item = match frame {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => item = this.stream.push(data),
-                    Err(frame) => *this.trailers = frame.into_trailers().ok().map(Box::new),
+                    Ok(data) => this.stream.push(data),
+                    Err(frame) => {
+                        *this.trailers = frame.into_trailers().ok().map(Box::new);
+                        None
+                    }
                 },
-                Poll::Ready(Some(Err(error))) => {
-                    let complete = this.stream.progress().is_complete();
-                    return Poll::Ready(if complete && !this.stream.is_mid_event() {
-                        Next::Complete(Bytes::new())
-                    } else {
-                        let error = this.exchange.complete(broken(error.into()));
-                        Next::Failed {
-                            error,
-                            last: Bytes::new(),
-                            outcome: StreamOutcome::Truncated,
-                        }
-                    });
-                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(self.at_break(error.into())),
                 Poll::Ready(None) => return Poll::Ready(self.at_end(None)),
                 Poll::Pending => {
                     let waited = ready!(self.as_mut().poll_stall(cx));
                     return Poll::Ready(self.at_end(Some(waited)));
                 }
-            }
+            };
         }
+    }
+
+    /// What an error event of the upstream's means.
+    #[cold]
+    fn failed(&self, data: &[u8]) -> Next {
+        let error = self.exchange.read_event(data);
+        Next::Failed { error, last: Bytes::new(), outcome: StreamOutcome::Failed }
+    }
+
+    /// What the stream was, now that it broke.
+    #[cold]
+    fn at_break(&self, cause: BoxError) -> Next {
+        if self.stream.progress().is_complete() && !self.stream.is_mid_event() {
+            return Next::Complete(Bytes::new());
+        }
+        let error = self.exchange.complete(broken(cause));
+        Next::Failed { error, last: Bytes::new(), outcome: StreamOutcome::Truncated }
     }
 
     /// What the stream was, now that the upstream has ended it, or has `waited` in silence for too
     /// long.
-    fn at_end(self: Pin<&mut Self>, waited: Option<Duration>) -> Next {
-        let this = self.project();
+    #[cold]
+    fn at_end(mut self: Pin<&mut Self>, waited: Option<Duration>) -> Next {
+        let this = self.as_mut().project();
         match this.stream.end() {
             End::Complete(last) => Next::Complete(last),
-            End::Error(data) => Next::Failed {
-                error: this.exchange.read_event(&data),
-                last: Bytes::new(),
-                outcome: StreamOutcome::Failed,
-            },
+            End::Error(data) => self.failed(&data),
             End::Truncated(last) => {
                 let lenient = this.exchange.config.terminal_marker == TerminalMarker::Lenient;
                 let events = this.stream.progress().events();
@@ -253,31 +243,20 @@ where
 
     /// Ready, with the time allowed, when the upstream has been silent for longer. Called only while
     /// it is pending; an event since the last call starts the time anew.
-    fn poll_stall(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Duration> {
-        let this = self.as_mut().project();
+    fn poll_stall(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Duration> {
+        let this = self.project();
         let events = this.stream.progress().events();
         let config = &this.exchange.config;
         let allowed = if events == 0 { config.first_event_timeout } else { config.idle_timeout };
-        let deadline = this.silence.wait(events, allowed, Instant::now());
-        ready!(self.poll_timer(cx, deadline));
+        let deadline = this.silence.wait(events, allowed, Instant::now);
+        ready!(this.timer.poll(cx, deadline));
         Poll::Ready(allowed)
     }
 
+    #[inline]
     fn pause(self: Pin<&mut Self>) {
-        self.project().silence.pause(Instant::now);
-    }
-
-    fn poll_timer(self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let mut sleep = self.project().sleep;
-        match sleep.as_mut().as_pin_mut() {
-            Some(timer) if timer.deadline() == deadline => {}
-            Some(timer) => timer.reset(deadline),
-            None => sleep.set(Some(tokio::time::sleep_until(deadline))),
-        }
-        match sleep.as_pin_mut() {
-            Some(timer) => timer.poll(cx),
-            None => Poll::Pending,
-        }
+        let this = self.project();
+        this.silence.pause(this.stream.progress().events(), Instant::now);
     }
 
     /// Ready when the client has heard nothing for as long as the layer allows. Called only while
@@ -316,34 +295,35 @@ where
         *this.outcome = Some(outcome);
     }
 
+    /// What has not been sent, and what comes behind the last events.
+    #[cold]
+    fn poll_left(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        if let Some(events) = this.queue.pop() {
+            *this.has_sent = true;
+            return Poll::Ready(Some(Ok(Frame::data(events))));
+        }
+        if this.failure.is_some() {
+            let events = this.stream.progress().events();
+            let deadline = this.silence.wait(events, WRITE_FIRST, Instant::now);
+            ready!(this.timer.poll(cx, deadline));
+            return Poll::Ready(this.failure.take().map(|error| Err(error.into())));
+        }
+        Poll::Ready(this.trailers.take().map(|it| Ok(Frame::trailers(*it))))
+    }
+
+    #[inline]
     pub(super) fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
-            let mut this = self.as_mut().project();
-            if let Some(events) = this.queue.pop_front() {
-                if this.queue.is_empty() {
-                    // Seldom used again: its memory is a tenth of what an idle stream takes.
-                    *this.queue = VecDeque::new();
-                }
-                if events.is_empty() {
-                    continue;
-                }
-                *this.has_sent = true;
-                return Poll::Ready(Some(Ok(Frame::data(events))));
-            }
-            if this.outcome.is_some() {
-                if this.failure.is_some() {
-                    if !std::mem::replace(this.is_failing, true) {
-                        this.sleep.set(Some(tokio::time::sleep(WRITE_FIRST)));
-                    }
-                    if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
-                        ready!(sleep.poll(cx));
-                    }
-                    return Poll::Ready(this.failure.take().map(|error| Err(error.into())));
-                }
-                return Poll::Ready(this.trailers.take().map(|it| Ok(Frame::trailers(*it))));
+            let this = self.as_mut().project();
+            if !this.queue.is_empty() || this.outcome.is_some() {
+                return self.poll_left(cx);
             }
             let Poll::Ready(next) = self.as_mut().poll_next(cx) else {
                 ready!(self.as_mut().poll_beat(cx));
@@ -359,7 +339,7 @@ where
                     return Poll::Ready(Some(Ok(Frame::data(events))));
                 }
                 Next::Complete(last) => {
-                    this.queue.push_back(last);
+                    this.queue.push(last);
                     this.body.set(None);
                     self.as_mut().end(StreamOutcome::Completed);
                 }
@@ -369,10 +349,12 @@ where
                     let word = this.exchange.last_word(&error, &this.stream.progress().seen());
                     let mid_event = this.stream.is_mid_event();
                     if !mid_event {
-                        this.queue.extend([last, word]);
+                        this.queue.push(last);
+                        this.queue.push(word);
                     }
                     if mid_event || this.exchange.fails_after_last_word() {
                         *this.failure = Some(error);
+                        *this.silence = Silence::default();
                     }
                     self.as_mut().end(outcome);
                 }
