@@ -81,7 +81,7 @@ where
     type Data = Bytes;
     type Error = BoxError;
 
-    #[inline]
+    #[inline(always)]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -139,7 +139,7 @@ impl Drop for Guard {
 }
 
 /// The next frame of a body, as it is.
-#[inline]
+#[inline(always)]
 pub(crate) fn forward<B>(
     body: Pin<&mut B>,
     cx: &mut Context<'_>,

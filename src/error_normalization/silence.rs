@@ -3,11 +3,14 @@
 use pin_project_lite::pin_project;
 use std::{
     future::Future,
-    pin::Pin,
-    task::{Context, Poll, ready},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, Sleep, sleep_until},
+};
 
 /// How long the upstream may still be silent after so many events.
 #[derive(Debug, Default)]
@@ -62,33 +65,41 @@ impl Silence {
 }
 
 pin_project! {
-    /// The timer of a wait. The runtime hears of a later deadline only when the time before it is over:
-    /// nearly every wait ends sooner.
+    /// The timer of a wait. The runtime hears of a later deadline only when the time before it is over,
+    /// and of nothing while it would wake the same task: nearly every wait ends sooner.
     #[derive(Debug, Default)]
     pub(super) struct Timer {
         #[pin]
         sleep: Option<Sleep>,
+        // Whom it wakes.
+        waker: Option<Waker>,
     }
 }
 
 impl Timer {
     /// Ready at the deadline.
     pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let mut sleep = self.project().sleep;
-        if sleep.is_none() {
-            sleep.set(Some(sleep_until(deadline)));
+        let mut this = self.project();
+        if this.sleep.is_none() {
+            this.sleep.set(Some(sleep_until(deadline)));
         }
-        let Some(mut sleep) = sleep.as_pin_mut() else { return Poll::Pending };
+        let Some(mut sleep) = this.sleep.as_pin_mut() else { return Poll::Pending };
         if deadline < sleep.deadline() {
             sleep.as_mut().reset(deadline);
+        } else if !sleep.is_elapsed()
+            && this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            return Poll::Pending;
         }
-        loop {
-            ready!(sleep.as_mut().poll(cx));
+        // Without a budget, for lack of which it might be pending and wake nobody.
+        while pin!(unconstrained(sleep.as_mut())).poll(cx).is_ready() {
             if deadline <= sleep.deadline() {
                 return Poll::Ready(());
             }
             sleep.as_mut().reset(deadline);
         }
+        *this.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -102,6 +113,7 @@ mod tests {
     use super::*;
     use futures::FutureExt;
     use std::future::poll_fn;
+    use tokio_test::task;
 
     #[test]
     fn only_the_wait_for_the_upstream_counts_and_an_event_begins_anew() {
@@ -123,13 +135,13 @@ mod tests {
     async fn a_timer_is_ready_at_its_deadline_wherever_that_has_moved() {
         let second = Duration::from_secs(1);
         let start = Instant::now();
-        let mut timer = std::pin::pin!(Timer::default());
+        let mut timer = pin!(Timer::default());
         for (asked, deadline, reached) in
             [(0, 10, false), (0, 30, false), (20, 40, true), (40, 43, true)]
         {
             tokio::time::sleep_until(start + asked * second).await;
             let deadline = start + deadline * second;
-            let mut wait = std::pin::pin!(poll_fn(|cx| timer.as_mut().poll(cx, deadline)));
+            let mut wait = pin!(poll_fn(|cx| timer.as_mut().poll(cx, deadline)));
             if reached {
                 wait.await;
                 assert_eq!(Instant::now(), deadline);
@@ -142,6 +154,20 @@ mod tests {
         assert!(poll_fn(|cx| timer.as_mut().poll(cx, later)).now_or_never().is_none());
         poll_fn(|cx| timer.as_mut().poll(cx, start + 50 * second)).await;
         assert_eq!(Instant::now(), start + 50 * second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_wakes_whoever_has_polled_it_last() {
+        let (mut first, mut last) = (task::spawn(()), task::spawn(()));
+        let mut timer = pin!(Timer::default());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        for task in [&mut first, &mut last] {
+            assert!(task.enter(|cx, _| timer.as_mut().poll(cx, deadline)).is_pending());
+            assert!(task.enter(|cx, _| timer.as_mut().poll(cx, deadline)).is_pending());
+        }
+        tokio::time::sleep_until(deadline).await;
+        assert!(last.is_woken());
+        assert!(last.enter(|cx, _| timer.as_mut().poll(cx, deadline)).is_ready());
     }
 
     #[test]

@@ -326,6 +326,9 @@ where
                 return self.poll_left(cx);
             }
             let Poll::Ready(next) = self.as_mut().poll_next(cx) else {
+                if self.exchange.config.keep_alive.is_none() {
+                    return Poll::Pending;
+                }
                 ready!(self.as_mut().poll_beat(cx));
                 self.as_mut().pause();
                 *self.project().has_sent = true;
