@@ -282,7 +282,7 @@ async fn an_idle_stream_costs_the_same_few_bytes_however_many_there_are() {
     let bare = bytes_of_idle_streams(&inner, 1_000);
     let [some, more] = [1_000, 2_000].map(|count| bytes_of_idle_streams(&layers, count) - bare);
     assert_eq!(some, more);
-    compare("bytes of an idle stream, over its body's", some, 200, Some(671));
+    compare("bytes of an idle stream, over its body's", some, 200, Some(580));
 }
 
 /// A text over and over, in pieces of one length, so many bytes in all; now and then it must be

@@ -32,11 +32,11 @@ const MOST: usize = 32;
 #[derive(Debug)]
 pub(super) struct Template {
     /// Empty if there is none.
-    event: Vec<u8>,
+    event: Box<[u8]>,
     /// Where its JSON begins.
-    json: usize,
+    json: u16,
     /// The values that differ, in the order of the text.
-    slots: Vec<Slot>,
+    slots: Box<[Slot]>,
     /// Which of all its values these are.
     used: u32,
     /// The fewest bytes that an event like it may have; more than any has if there is none.
@@ -71,8 +71,8 @@ pub(super) struct Alike {
 
 impl Template {
     /// None.
-    pub(super) const fn new() -> Self {
-        Self { event: Vec::new(), json: 0, slots: Vec::new(), used: 0, shortest: usize::MAX }
+    pub(super) fn new() -> Self {
+        Self { event: Box::new([]), json: 0, slots: Box::new([]), used: 0, shortest: usize::MAX }
     }
 
     /// Bytes of the template's event, 0 if there is none.
@@ -104,7 +104,7 @@ impl Template {
     #[inline(always)]
     fn next<'a>(&self, mut rest: &'a [u8]) -> Option<(&'a [u8], Option<u64>)> {
         let (mut from, mut sequence) = (0, None);
-        for slot in &self.slots {
+        for slot in &*self.slots {
             rest = rest.strip_prefix(&self.event[from..slot.start])?;
             let (value, behind) = rest.split_at(slot.kind.end(rest, 0)?);
             if slot.kind == Kind::Sequence {
@@ -121,25 +121,22 @@ impl Template {
             && event.last() == Some(&b'\n')
             && event.get(json) == Some(&b'{')
             && !event.contains(&b'\r');
-        if !fits {
-            self.event.clear();
-            self.shortest = usize::MAX;
+        let Some(begin) = u16::try_from(json).ok().filter(|_| fits) else {
+            *self = Self::new();
             return;
-        }
-        self.used = self.differing(event, json).map_or(0, |differing| self.used | differing);
-        let used = Values::of(event, json).enumerate().filter(|(n, _)| self.used >> n & 1 == 1);
-        self.slots.clear();
-        self.slots.extend(used.map(|(_, slot)| slot));
-        let differing: usize = self.slots.iter().map(|slot| slot.end - slot.start - 1).sum();
-        self.shortest = event.len() - differing;
-        self.event.clear();
-        self.event.extend_from_slice(event);
-        self.json = json;
+        };
+        let used = self.differing(event, json).map_or(0, |differing| self.used | differing);
+        let values = Values::of(event, json).enumerate().filter(|(n, _)| used >> n & 1 == 1);
+        let slots: Box<[Slot]> = values.map(|(_, slot)| slot).collect();
+        let differing: usize = slots.iter().map(|slot| slot.end - slot.start - 1).sum();
+        let shortest = event.len() - differing;
+        *self = Self { event: event.into(), json: begin, slots, used, shortest };
     }
 
     /// Which values differ from those of this event, if its rest is the same.
     fn differing(&self, event: &[u8], json: usize) -> Option<u32> {
-        let (mut old, mut new) = (Values::of(&self.event, self.json), Values::of(event, json));
+        let (mut old, mut new) =
+            (Values::of(&self.event, self.json.into()), Values::of(event, json));
         let (mut differing, mut from, mut n) = (0, (0, 0), 0);
         loop {
             match (old.next(), new.next()) {
