@@ -154,6 +154,9 @@ impl Stream {
             }
         }
         // Empty lines between events, or the LF of a CRLF, belong to nobody.
+        if self.cutter.are_comments(&frame[whole..]) {
+            self.cutter.begin();
+        }
         if self.cutter.in_event() {
             self.oversized = frame.len() - whole > self.max_event;
             if !self.oversized {
@@ -463,6 +466,23 @@ mod tests {
         assert_eq!(items(&mut stream, " 2\n"), []);
         let both = [forward("data: 2\n\n"), forward("data: 3\n\n")];
         assert_eq!(items(&mut stream, "\ndata: 3\n\n"), both);
+    }
+
+    #[test]
+    fn comments_pass_when_their_line_ends() {
+        let mut stream = stream();
+        for comment in [": keep-alive\n", ":\n: a\r\n", ": keep-alive\n"] {
+            assert_eq!(items(&mut stream, comment), [forward(comment)]);
+            assert_eq!(items(&mut stream, TEXT), [forward(TEXT)]);
+        }
+        let both = [TEXT, ": a\n"].concat();
+        assert_eq!(items(&mut stream, &both), [forward(&both)]);
+        assert_eq!(items(&mut stream, "\n"), [forward("\n")]);
+        for (begun, rest) in [(": a", "\n\n"), (": a\ndata: 1\n", "\n"), ("id: 1\n: a\n", "\n")] {
+            assert_eq!(items(&mut stream, begun), [], "{begun:?}");
+            assert_eq!(items(&mut stream, rest), [forward(&[begun, rest].concat())], "{begun:?}");
+        }
+        assert_eq!(stream.progress().events(), 5);
     }
 
     #[test]
