@@ -38,12 +38,13 @@ fn last_after_image(size: usize) -> Bytes {
 
 fn ours(body: &Bytes) -> Work {
     let body = body.clone();
-    Box::new(move |times| {
-        for _ in 0..times {
-            let found = FindString::new("model", 1024).push(black_box(&body));
-            assert!(matches!(black_box(found), Some(Found::Value(_))), "is there");
-        }
-    })
+    let look = |body: &Bytes| {
+        let found = FindString::new("model", 1024).push(black_box(body));
+        assert!(matches!(black_box(found), Some(Found::Value(_))), "is there");
+    };
+    // The first time, `memchr` asks what the processor can do.
+    look(&body);
+    Box::new(move |times| (0..times).for_each(|_| look(&body)))
 }
 
 fn value(body: &Bytes) -> Work {

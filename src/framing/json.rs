@@ -290,7 +290,7 @@ pub(super) fn is_escaped_key(written: &[u8], key: &str) -> bool {
 }
 
 /// The text of a string between its quotes.
-fn unescape(inner: &[u8]) -> Cow<'_, str> {
+pub(super) fn unescape(inner: &[u8]) -> Cow<'_, str> {
     if memchr(b'\\', inner).is_none() {
         return characters(inner);
     }

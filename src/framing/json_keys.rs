@@ -23,8 +23,11 @@
 //! assert_eq!(find.push(br#"el": "llama-3", "n": 1}"#), Some(Found::Value("llama-3".into())));
 //! ```
 
-use crate::framing::json::Json;
-use memchr::memchr2;
+use super::{
+    json::{is_escaped_key, unescape},
+    json_scan::{is_escaped, leave, quoted},
+};
+use std::{borrow::Cow, mem};
 
 /// A search for one top-level member with a string value; see the [module docs](self).
 #[derive(Clone, Debug)]
@@ -32,15 +35,16 @@ pub struct FindString {
     key: &'static str,
     limit: usize,
     state: State,
-    /// The string being read, with its quotes, when it is a key or the value we look for.
-    string: Vec<u8>,
+    /// What earlier chunks held of the string being read, without its quote, when it is a key or the
+    /// value we look for.
+    begun: Vec<u8>,
 }
 
 /// How a search ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Found {
-    /// The member is there and is this string.
-    Value(String),
+pub enum Found<'a> {
+    /// The member is there and is this string; borrowed where one chunk held it as it is.
+    Value(Cow<'a, str>),
     /// There is no such member, it is no string, it is too long, or the text is no JSON object.
     Nothing,
 }
@@ -51,150 +55,158 @@ enum State {
     Start(usize),
     /// Before a key, the closing brace, or a comma.
     BeforeKey,
-    Key(Quoted),
+    Key(Escape),
     /// Between a key and its colon; whether it is the key we look for.
     Colon(bool),
     BeforeValue(bool),
-    Value(Quoted),
-    SkipString(Quoted),
-    /// Inside of nested brackets.
-    Nest(usize),
-    NestString(usize, Quoted),
+    Value(Escape),
+    SkipString(Escape),
+    /// Inside of so many nested brackets.
+    Nest(isize),
+    NestString(isize, Escape),
     Scalar,
     Done,
 }
 
-/// Inside a string: whether the last byte was a backslash that escapes the next one.
-#[derive(Clone, Copy, Debug)]
-struct Quoted {
-    escaped: bool,
-}
+/// Inside a string: whether the next byte is escaped.
+type Escape = bool;
 
-const OPEN: Quoted = Quoted { escaped: false };
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl FindString {
-    /// A search for the first top-level member `key` whose value, as written, has at most `limit`
-    /// bytes.
+    /// A search for the first top-level member `key`, which has no backslash. Its value is found if it
+    /// has at most `limit` bytes, as it is written with its quotes.
     #[must_use]
     pub const fn new(key: &'static str, limit: usize) -> Self {
-        Self { key, limit, state: State::Start(0), string: Vec::new() }
+        Self { key, limit, state: State::Start(0), begun: Vec::new() }
     }
 
     /// Searches on through `chunk`, which follows all bytes seen so far. `None`: not found yet.
-    pub fn push(&mut self, chunk: &[u8]) -> Option<Found> {
-        let mut at = 0;
+    pub fn push<'a>(&mut self, chunk: &'a [u8]) -> Option<Found<'a>> {
+        let (mut at, mut state) = (0, self.state);
         while let Some(&byte) = chunk.get(at) {
+            // Strings and brackets read this byte themselves.
+            let begin = at;
             at += 1;
-            self.state = match self.state {
-                State::Start(n) if MARK.get(n) == Some(&byte) => State::Start(n + 1),
+            state = match state {
                 State::Start(_) if byte == b'{' => State::BeforeKey,
+                State::Start(n) if MARK.get(n) == Some(&byte) => State::Start(n + 1),
                 State::Start(0 | 3) if byte.is_ascii_whitespace() => State::Start(3),
-                State::BeforeKey if byte == b'"' => {
-                    self.string.clear();
-                    self.string.push(byte);
-                    State::Key(OPEN)
-                }
+                State::BeforeKey if byte == b'"' => State::Key(false),
                 State::BeforeKey if byte == b',' || byte.is_ascii_whitespace() => State::BeforeKey,
-                State::Start(_) | State::BeforeKey | State::Done => {
-                    return self.end(Found::Nothing);
-                }
-                State::Key(quoted) => match self.keep(chunk, &mut at, quoted) {
-                    Some(quoted) => State::Key(quoted),
-                    None => State::Colon(self.is_key()),
+                State::Key(escape) => match self.string(chunk, begin, escape) {
+                    Ok((key, end)) => {
+                        at = end;
+                        State::Colon(self.is_key(&key))
+                    }
+                    Err(escape) => return self.pause(State::Key(escape)),
                 },
                 State::Colon(wanted) if byte == b':' => State::BeforeValue(wanted),
                 State::Colon(wanted) if byte.is_ascii_whitespace() => State::Colon(wanted),
+                State::BeforeValue(true) if byte == b'"' => State::Value(false),
                 State::BeforeValue(wanted) if byte.is_ascii_whitespace() => {
                     State::BeforeValue(wanted)
                 }
-                State::BeforeValue(true) if byte == b'"' => {
-                    self.string.clear();
-                    self.string.push(byte);
-                    State::Value(OPEN)
-                }
-                State::Colon(_) | State::BeforeValue(true) => return self.end(Found::Nothing),
                 State::BeforeValue(false) => match byte {
-                    b'"' => State::SkipString(OPEN),
+                    b'"' => State::SkipString(false),
                     b'{' | b'[' => State::Nest(1),
                     _ => State::Scalar,
                 },
-                State::Value(quoted) => match self.keep(chunk, &mut at, quoted) {
-                    _ if self.string.len() > self.limit => return self.end(Found::Nothing),
-                    Some(quoted) => State::Value(quoted),
-                    None => {
-                        let value = Json::of(&self.string).string().map(String::from);
-                        return self.end(value.map_or(Found::Nothing, Found::Value));
+                State::Value(escape) => {
+                    let read = self.string(chunk, begin, escape);
+                    return self.value(read);
+                }
+                State::SkipString(escape) => match skip(chunk, begin, escape) {
+                    Ok(end) => {
+                        at = end;
+                        State::BeforeKey
+                    }
+                    Err(escape) => return self.pause(State::SkipString(escape)),
+                },
+                State::NestString(depth, escape) => match skip(chunk, begin, escape) {
+                    Ok(end) => {
+                        at = end;
+                        State::Nest(depth)
+                    }
+                    Err(escape) => return self.pause(State::NestString(depth, escape)),
+                },
+                State::Nest(mut depth) => match leave(chunk, begin, &mut depth) {
+                    Ok(end) => {
+                        at = end;
+                        State::BeforeKey
+                    }
+                    Err(string) => {
+                        let inside = chunk.get(string + 1..);
+                        return self.pause(inside.map_or(State::Nest(depth), |inside| {
+                            State::NestString(depth, is_escaped(inside))
+                        }));
                     }
                 },
-                State::SkipString(quoted) => match skip(chunk, &mut at, quoted) {
-                    Some(quoted) => State::SkipString(quoted),
-                    None => State::BeforeKey,
-                },
-                State::NestString(depth, quoted) => match skip(chunk, &mut at, quoted) {
-                    Some(quoted) => State::NestString(depth, quoted),
-                    None => State::Nest(depth),
-                },
-                State::Nest(depth) => match byte {
-                    b'"' => State::NestString(depth, OPEN),
-                    b'{' | b'[' => State::Nest(depth + 1),
-                    b'}' | b']' if depth == 1 => State::BeforeKey,
-                    b'}' | b']' => State::Nest(depth - 1),
-                    _ => State::Nest(depth),
-                },
-                State::Scalar => match byte {
-                    b',' => State::BeforeKey,
-                    b'}' => return self.end(Found::Nothing),
-                    _ => State::Scalar,
-                },
+                State::Scalar if byte == b',' => State::BeforeKey,
+                State::Scalar if byte != b'}' => State::Scalar,
+                _ => return self.end(Found::Nothing),
             };
         }
+        self.pause(state)
+    }
+
+    fn is_key(&self, written: &[u8]) -> bool {
+        written == self.key.as_bytes() || is_escaped_key(written, self.key)
+    }
+
+    /// What stands between the quotes of the string that `at` is inside of, and where it ends. `Err` if
+    /// the chunk ends before, with as much kept as can matter.
+    #[inline(always)]
+    fn string<'a>(
+        &mut self,
+        chunk: &'a [u8],
+        at: usize,
+        escape: Escape,
+    ) -> Result<(Cow<'a, [u8]>, usize), Escape> {
+        let end = skip(chunk, at, escape);
+        let piece = &chunk[at..end.map_or(chunk.len(), |end| end - 1)];
+        if let (Ok(end), true) = (end, self.begun.is_empty()) {
+            return Ok((Cow::Borrowed(piece), end));
+        }
+        // One byte more than a value may have, or the key with each of its characters escaped.
+        let room = self.limit.max(6 * self.key.len()) + 1 - self.begun.len();
+        self.begun.extend_from_slice(&piece[..piece.len().min(room)]);
+        end.map(|end| (Cow::Owned(mem::take(&mut self.begun)), end))
+    }
+
+    /// The value we look for, if it ends in this chunk.
+    fn value<'a>(&mut self, read: Result<(Cow<'a, [u8]>, usize), Escape>) -> Option<Found<'a>> {
+        let length = read.as_ref().map_or(self.begun.len(), |(value, _)| value.len());
+        if length + 2 > self.limit {
+            return self.end(Found::Nothing);
+        }
+        match read {
+            Ok((Cow::Borrowed(value), _)) => self.end(Found::Value(unescape(value))),
+            Ok((Cow::Owned(value), _)) => {
+                self.end(Found::Value(Cow::Owned(unescape(&value).into_owned())))
+            }
+            Err(escape) => self.pause(State::Value(escape)),
+        }
+    }
+
+    /// The chunk has ended.
+    fn pause<'a>(&mut self, state: State) -> Option<Found<'a>> {
+        self.state = state;
         None
     }
 
-    /// Takes the byte before `at`, and those after it that belong to the same string, into
-    /// `self.string`, as far as the limit needs. `None` when the string has ended.
-    fn keep(&mut self, chunk: &[u8], at: &mut usize, quoted: Quoted) -> Option<Quoted> {
-        let start = *at - 1;
-        let quoted = skip(chunk, at, quoted);
-        let room = (self.limit + 1).saturating_sub(self.string.len());
-        self.string.extend(chunk[start..*at].iter().take(room));
-        quoted
-    }
-
-    fn is_key(&self) -> bool {
-        let plain = self.string.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-        plain == Some(self.key.as_bytes())
-            || (self.string.contains(&b'\\')
-                && Json::of(&self.string).string().is_some_and(|key| key == self.key))
-    }
-
-    fn end(&mut self, found: Found) -> Option<Found> {
+    fn end<'a>(&mut self, found: Found<'a>) -> Option<Found<'a>> {
         self.state = State::Done;
         Some(found)
     }
 }
 
-/// Moves `at` through the string that the byte before `at` is inside of, to the end of the string or
-/// of the chunk. `None` when the string has ended.
-fn skip(chunk: &[u8], at: &mut usize, mut quoted: Quoted) -> Option<Quoted> {
-    *at -= 1;
-    if quoted.escaped {
-        *at += 1;
-        quoted.escaped = false;
-    }
-    while let Some(found) = chunk.get(*at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        *at += found + 1;
-        if chunk[*at - 1] == b'"' {
-            return None;
-        }
-        if *at == chunk.len() {
-            return Some(Quoted { escaped: true });
-        }
-        *at += 1;
-    }
-    *at = chunk.len();
-    Some(quoted)
+/// Where the string ends that `at` is inside of. `Err` if the chunk ends before.
+#[inline(always)]
+fn skip(chunk: &[u8], at: usize, escape: Escape) -> Result<usize, Escape> {
+    let at = at + usize::from(escape);
+    let inside = &chunk[at..];
+    quoted(inside).map(|length| at + length).ok_or_else(|| is_escaped(inside))
 }
 
 #[cfg(test)]
@@ -202,13 +214,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn find(chunks: &[&[u8]]) -> Option<Found> {
+    fn find<'a>(chunks: &[&'a [u8]]) -> Option<Found<'a>> {
         let mut search = FindString::new("model", 64);
         chunks.iter().find_map(|chunk| search.push(chunk))
     }
 
-    fn value(text: &str) -> Option<Found> {
-        Some(Found::Value(text.to_owned()))
+    fn value(text: &str) -> Option<Found<'_>> {
+        Some(Found::Value(text.into()))
     }
 
     #[test]
@@ -246,7 +258,24 @@ mod tests {
         let long = format!("{{\"model\":\"{}\"}}", "x".repeat(1 << 20));
         let mut search = FindString::new("model", 64);
         assert_eq!(search.push(long.as_bytes()), Some(Found::Nothing));
-        assert!(search.string.len() <= 65);
+        assert!(search.begun.len() <= 65);
+    }
+
+    #[test]
+    fn the_limit_counts_the_quotes_and_only_the_value() {
+        for (limit, expected) in
+            [(5, value("abc")), (4, Some(Found::Nothing)), (0, Some(Found::Nothing))]
+        {
+            for step in 1..16 {
+                let mut search = FindString::new("model", limit);
+                let text = br#"{"longer":1,"model":"abc""#;
+                assert_eq!(
+                    text.chunks(step).find_map(|chunk| search.push(chunk)),
+                    expected,
+                    "{limit} {step}"
+                );
+            }
+        }
     }
 
     #[test]
@@ -254,7 +283,7 @@ mod tests {
         let long = format!("{{\"{}\":1,\"model\":\"a\"}}", "x".repeat(1 << 20));
         let mut search = FindString::new("model", 64);
         assert_eq!(search.push(long.as_bytes()), value("a"));
-        assert!(search.string.capacity() <= 256);
+        assert!(search.begun.capacity() <= 256);
     }
 
     proptest! {
@@ -266,7 +295,7 @@ mod tests {
             step in 1_usize..9,
         ) {
             let mut members: Vec<String> =
-                keys.iter().map(|k| format!("{}:[{}]", serde_json::json!(k), serde_json::json!(k))).collect();
+                keys.iter().map(|k| format!("{}:{}", serde_json::json!(k), serde_json::json!([k, {k: k}, 1]))).collect();
             let place = at.index(members.len() + 1);
             members.insert(place, format!("\"model\":{}", serde_json::json!(model)));
             let text = format!("{{{}}}", members.join(","));

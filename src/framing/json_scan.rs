@@ -27,40 +27,70 @@ pub(super) fn value_end(text: &[u8], start: usize) -> usize {
 }
 
 /// The position after the closing quote of the string that starts at `start`.
-///
-/// Most strings are short, or full of quotes, and end before `memchr` has got going: what is near is
-/// looked at eight bytes at a time.
 pub(super) fn string_end(text: &[u8], start: usize) -> usize {
+    quoted(&text[start + 1..]).map_or(text.len(), |length| start + 1 + length)
+}
+
+/// How long the rest of a string is, with its closing quote; `None` if it does not end.
+#[inline(always)]
+pub(super) fn quoted(inside: &[u8]) -> Option<usize> {
+    // Most strings are keys and words.
+    match inside.first_chunk().and_then(|eight| first_quote(*eight)) {
+        Some(quote) if quote == 0 || inside[quote - 1] != b'\\' => Some(quote + 1),
+        _ => far_quoted(inside),
+    }
+}
+
+/// The same for longer ones. Many of them still are short, or full of quotes, and end before `memchr`
+/// has got going: what is near is looked at eight bytes at a time.
+#[inline(never)]
+fn far_quoted(inside: &[u8]) -> Option<usize> {
     const NEAR: usize = 1024;
-    // The opening quote ends the backslashes at the latest.
-    let escapes = |quote: usize| text[..quote].iter().rev().take_while(|b| **b == b'\\').count();
-    let is_end = |quote: usize| match text[..quote] {
-        [.., b'\\', b'\\'] => escapes(quote) % 2 == 0,
-        [.., b'\\'] => false,
-        _ => true,
-    };
-    let mut at = start + 1;
+    let mut at = 0;
     loop {
-        let end = text.len().min(at + NEAR);
-        let mut near = &text[at..end];
+        let end = inside.len().min(at + NEAR);
+        let mut near = &inside[at..end];
         while let Some((eight, behind)) = near.split_first_chunk() {
             let mut quotes = quotes(*eight);
+            if quotes == 0 {
+                near = behind_sixteens(behind);
+                continue;
+            }
             while quotes != 0 {
                 let quote = end - near.len() + quotes.trailing_zeros() as usize / 8;
-                if is_end(quote) {
-                    return quote + 1;
+                if !is_escaped(&inside[..quote]) {
+                    return Some(quote + 1);
                 }
                 quotes &= quotes - 1;
             }
             near = behind;
         }
         at = end - near.len();
-        let Some(quote) = memchr(b'"', &text[at..]) else { return text.len() };
-        at += quote + 1;
-        if is_end(at - 1) {
-            return at;
+        at += memchr(b'"', &inside[at..])? + 1;
+        if !is_escaped(&inside[..at - 1]) {
+            return Some(at);
         }
     }
+}
+
+/// Whether what follows these bytes of a string is escaped by them.
+pub(super) fn is_escaped(before: &[u8]) -> bool {
+    match before {
+        [.., b'\\', b'\\'] => before.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1,
+        [.., b'\\'] => true,
+        _ => false,
+    }
+}
+
+/// Where the first of the bytes is that are quotes.
+#[inline(always)]
+fn first_quote(eight: [u8; 8]) -> Option<usize> {
+    const LOWEST: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
+    let differs = u64::from_le_bytes(eight) ^ u64::from_ne_bytes([b'"'; 8]);
+    // A borrow spoils only what is above the first.
+    let quotes = differs.wrapping_sub(LOWEST) & !differs & HIGHEST;
+    (quotes != 0).then(|| quotes.trailing_zeros() as usize / 8)
 }
 
 /// The top bits of the bytes that are quotes, the first byte being the lowest.
@@ -70,28 +100,53 @@ fn quotes(eight: [u8; 8]) -> u64 {
     !(((differs & LOW) + LOW) | differs | LOW)
 }
 
-/// The position after the bracket that closes the one whose inside `at` is in. Kinds of brackets are
-/// not told apart: a text that mixes them is broken anyway, and still has an end.
-pub(super) fn closed(text: &[u8], mut at: usize) -> usize {
-    let mut depth = 1_usize;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'"' => {
-                at = string_end(text, at);
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth -= 1;
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
+/// What is left behind each sixteen bytes without a quote.
+#[inline(always)]
+fn behind_sixteens(mut text: &[u8]) -> &[u8] {
+    // No early exit: the compiler makes one comparison of it.
+    let has_quote = |bytes: &[u8; 16]| bytes.iter().fold(false, |has, b| has | (*b == b'"'));
+    while let Some((_, behind)) = text.split_first_chunk().filter(|(bytes, _)| !has_quote(bytes)) {
+        text = behind;
     }
-    text.len()
+    text
+}
+
+/// The position after the bracket that closes the one whose inside `at` is in.
+pub(super) fn closed(text: &[u8], at: usize) -> usize {
+    leave(text, at, &mut 1).unwrap_or(text.len())
+}
+
+/// The position after the bracket that closes the outermost of the `depth` that `at` is inside of.
+///
+/// `Err` if the text ends before: where the last string starts, if the text ends in it, or else its end.
+/// `depth` is then how many brackets are open. Their kinds are not told apart: a text that mixes them is
+/// broken anyway, and still has an end.
+pub(super) fn leave(text: &[u8], mut at: usize, depth: &mut isize) -> Result<usize, usize> {
+    /// By how much a byte changes the depth.
+    static DEPTH: [i8; 256] = {
+        let mut depth = [0; 256];
+        (depth[b'{' as usize], depth[b'[' as usize]) = (1, 1);
+        (depth[b'}' as usize], depth[b']' as usize]) = (-1, -1);
+        depth
+    };
+    let mut open = *depth;
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        if byte == b'"' {
+            let Some(length) = quoted(&text[at..]) else {
+                at -= 1;
+                break;
+            };
+            at += length;
+        } else {
+            open += isize::from(DEPTH[usize::from(byte)]);
+            if open == 0 {
+                return Ok(at);
+            }
+        }
+    }
+    *depth = open;
+    Err(at)
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ where
                     let model = ready!(looking.as_mut().expect(LOOKING).poll(cx));
                     let mut looking = looking.take().expect(LOOKING);
                     if let Some(model) = model {
-                        looking.head.extensions.insert(RequestedModel::new(model));
+                        looking.head.extensions.insert(model);
                     }
                     let body = RequestBody::replayed(looking.body);
                     let request = Request::from_parts(looking.head, body);
@@ -122,7 +122,7 @@ where
     B::Error: Into<BoxError>,
 {
     /// The name, or `None` when there is none, or none within the limits.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<String>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<RequestedModel>> {
         while self.length < self.config.max_look_ahead {
             let Poll::Ready(frame) = self.body.poll_ahead(cx) else {
                 let timeout = self.config.look_ahead_timeout;
@@ -137,7 +137,7 @@ where
             self.length += data.len();
             match self.find.push(&data[..data.len().min(room)]) {
                 Some(Found::Value(model)) => {
-                    return Poll::Ready(Some(model).filter(|model| !model.is_empty()));
+                    return Poll::Ready((!model.is_empty()).then(|| RequestedModel::new(model)));
                 }
                 Some(Found::Nothing) => return Poll::Ready(None),
                 None => {}

@@ -53,7 +53,7 @@ fn values_go_anywhere() {
     is_plain::<framing::json::Members<'_>>();
     is_plain::<framing::json::Items<'_>>();
     is_shared::<framing::json_keys::FindString>();
-    is_shared::<framing::json_keys::Found>();
+    is_shared::<framing::json_keys::Found<'_>>();
     is_plain::<framing::sse::Blocks>();
     is_shared::<framing::sse::Event<'_>>();
     is_shared::<RequestHead<'_>>();
