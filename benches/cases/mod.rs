@@ -4,6 +4,7 @@
 //! What is made before the first round is not measured. Each group holds its peers, and the bare thing
 //! that everything is compared with.
 
+mod answer;
 mod error_body;
 mod gate;
 pub(crate) mod lookup;
@@ -12,6 +13,7 @@ pub(crate) mod refusal;
 mod sse;
 
 pub(crate) use self::{
+    answer::*,
     error_body::*,
     gate::{boxed, kept, oneshot},
     model_key::*,
@@ -52,6 +54,10 @@ macro_rules! all_cases {
             sse_event_of_1_kb 1000 { bare ours sse_stream sse_core eventsource_stream }
             sse_event_of_2_kb 1000 { bare ours sse_stream sse_core eventsource_stream }
             sse_streams 10 { bare ours_100 ours_200 }
+            answer_of_400_bytes 100 { bare ours unchecked }
+            answer_of_2_kb 100 { bare ours unchecked }
+            answer_of_20_kb 20 { bare ours unchecked }
+            answer_of_40_kb 20 { bare ours unchecked }
             error_of_200_bytes 100 { bare ours }
             error_of_2_kb 100 { bare ours }
             error_of_4_kb 100 { bare ours }
