@@ -214,7 +214,7 @@ fn prefix_says(text: &[u8]) -> Said {
         Some(b'{') => {}
         Some(_) => return Said::Healthy,
     }
-    let mut members = Json::of(text).members();
+    let mut members = Json::begun(text).members();
     match members.next() {
         // Only these three may begin an error; the value is known when another member follows.
         Some((key, _)) if matches!(&*key, "error" | "type" | "object") => {

@@ -28,7 +28,7 @@
 
 use super::{
     json_index::{self, Node},
-    json_scan::{blanks, string_end, value_end},
+    json_scan::{blanks, closed, has_escape, string_end, value_end},
 };
 use memchr::memchr;
 use std::{borrow::Cow, fmt};
@@ -141,6 +141,12 @@ impl<'a> Json<'a> {
         Some(unescape(inner.strip_suffix(b"\"").unwrap_or(inner)))
     }
 
+    /// Whether this is a string of this text.
+    pub(crate) fn is_string(self, text: &str) -> bool {
+        let inner = self.text.strip_prefix(b"\"");
+        inner.is_some_and(|inner| is_key(inner.strip_suffix(b"\"").unwrap_or(inner), text))
+    }
+
     /// The text of a string, or a number as it was written.
     ///
     /// Providers write `"code": 429` and `"code": "429"` for the same thing.
@@ -232,17 +238,34 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// What is left of the inside of an object or array.
+/// What is left of the inside of an object or array. Whoever goes into what is inside of that, and out
+/// again, looks at each byte once.
 #[derive(Clone, Debug)]
-pub(super) struct Rest<'a> {
+pub(crate) struct Rest<'a> {
     pub(super) text: &'a [u8],
     pub(super) at: usize,
 }
 
 impl<'a> Rest<'a> {
-    fn inside(json: Json<'a>, bracket: u8) -> Self {
+    /// Nothing is left of what does not begin with this bracket.
+    pub(crate) fn inside(json: Json<'a>, bracket: u8) -> Self {
         let text = if json.text.first() == Some(&bracket) { &json.text[1..] } else { &[] };
         Self { text, at: 0 }
+    }
+
+    /// Goes into the next value, if it begins with this bracket.
+    pub(crate) fn enter(&mut self, bracket: u8) -> bool {
+        let start = self.start();
+        let enters = self.text.get(start) == Some(&bracket);
+        if enters {
+            self.at = start + 1;
+        }
+        enters
+    }
+
+    /// Goes to behind the end of what was entered.
+    pub(crate) fn leave(&mut self) {
+        self.at = closed(self.text, self.at);
     }
 
     /// Where the next value starts, commas before it skipped.
@@ -255,7 +278,7 @@ impl<'a> Rest<'a> {
     }
 
     /// The next value; `None` at the closing bracket or a stray byte.
-    pub(super) fn value(&mut self) -> Option<Json<'a>> {
+    pub(crate) fn value(&mut self) -> Option<Json<'a>> {
         let start = self.start();
         let end = value_end(self.text, start);
         self.at = end;
@@ -274,6 +297,16 @@ impl<'a> Rest<'a> {
         // A colon follows, so that the string has ended with its quote.
         Some(&self.text[start + 1..end - 1])
     }
+
+    /// The same, its escapes undone.
+    pub(crate) fn name(&mut self) -> Option<Cow<'a, [u8]>> {
+        let key = self.key()?;
+        Some(if has_escape(key) {
+            Cow::Owned(unescape(key).into_owned().into_bytes())
+        } else {
+            Cow::Borrowed(key)
+        })
+    }
 }
 
 /// Whether this is the key, which may be written with escapes.
@@ -285,13 +318,13 @@ fn is_key(written: &[u8], key: &str) -> bool {
 pub(super) fn is_escaped_key(written: &[u8], key: &str) -> bool {
     // One character takes at most six bytes for each of its own.
     (key.len() + 1..=6 * key.len()).contains(&written.len())
-        && written.contains(&b'\\')
+        && has_escape(written)
         && unescape(written) == key
 }
 
 /// The text of a string between its quotes.
 pub(super) fn unescape(inner: &[u8]) -> Cow<'_, str> {
-    if memchr(b'\\', inner).is_none() {
+    if !has_escape(inner) {
         return characters(inner);
     }
     let mut out = String::with_capacity(inner.len());

@@ -82,6 +82,25 @@ pub(super) fn is_escaped(before: &[u8]) -> bool {
     }
 }
 
+/// Whether there is an escape in what is inside of a string.
+pub(super) fn has_escape(inside: &[u8]) -> bool {
+    // The last of them overlap the ones before.
+    match (inside.first_chunk::<8>(), inside.last_chunk::<8>(), inside.last_chunk::<16>()) {
+        (_, _, Some(last)) => {
+            let mut sixteens = inside.chunks_exact(16).filter_map(<[u8]>::first_chunk::<16>);
+            holds(b'\\', last) || sixteens.any(|sixteen| holds(b'\\', sixteen))
+        }
+        (Some(first), Some(last), _) => holds(b'\\', first) || holds(b'\\', last),
+        _ => inside.contains(&b'\\'),
+    }
+}
+
+/// Whether the byte is among these. Without an early exit it becomes one comparison.
+#[inline(always)]
+fn holds<const N: usize>(byte: u8, bytes: &[u8; N]) -> bool {
+    bytes.iter().fold(false, |holds, b| holds | (*b == byte))
+}
+
 /// Where the first of the bytes is that are quotes.
 #[inline(always)]
 fn first_quote(eight: [u8; 8]) -> Option<usize> {
@@ -103,9 +122,8 @@ fn quotes(eight: [u8; 8]) -> u64 {
 /// What is left behind each sixteen bytes without a quote.
 #[inline(always)]
 fn behind_sixteens(mut text: &[u8]) -> &[u8] {
-    // No early exit: the compiler makes one comparison of it.
-    let has_quote = |bytes: &[u8; 16]| bytes.iter().fold(false, |has, b| has | (*b == b'"'));
-    while let Some((_, behind)) = text.split_first_chunk().filter(|(bytes, _)| !has_quote(bytes)) {
+    while let Some((_, behind)) = text.split_first_chunk::<16>().filter(|(it, _)| !holds(b'"', it))
+    {
         text = behind;
     }
     text

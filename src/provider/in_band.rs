@@ -24,49 +24,67 @@
 //! | a JSON line without `data:` | LMDeploy's proxy, Gemini |
 
 use super::minimax;
-use crate::framing::{json::Json, sse::Event};
+use crate::framing::{
+    json::{Json, Rest},
+    sse::Event,
+};
 use std::borrow::Cow;
+
+/// How a choice ends that failed.
+const FAILED_CHOICE: [&str; 4] =
+    ["error", "network_error", "timeout_error", "insufficient_system_resource"];
 
 /// The error that the data of an event, or a body with a success status, holds; `None` if it is
 /// healthy.
 pub(crate) fn error_in(data: &[u8]) -> Option<Cow<'_, [u8]>> {
     let json = Json::begun(data);
     let mut flat = Flat::default();
-    for (key, value) in json.members() {
+    let mut members = Rest::inside(json, b'{');
+    while let Some(key) = members.name() {
+        if *key == *b"choices" {
+            if let Some(error) = error_in_choices(&mut members) {
+                return Some(error);
+            }
+            flat.healthy = true;
+            continue;
+        }
+        let value = members.value().unwrap_or(Json::MISSING);
         match &*key {
-            "error" if value.is_truthy() => return Some(Cow::Borrowed(data)),
-            "type" | "object" if is(value, "error") => return Some(Cow::Borrowed(data)),
-            "base_resp" if minimax::failure_code(value).is_some() => {
+            b"error" if value.is_truthy() => return Some(Cow::Borrowed(data)),
+            b"type" | b"object" if value.is_string("error") => return Some(Cow::Borrowed(data)),
+            b"base_resp" if minimax::failure_code(value).is_some() => {
                 return Some(Cow::Borrowed(data));
             }
-            "Response" if value.get("Error").is_truthy() => return Some(Cow::Borrowed(data)),
-            "finish_reason" => {
+            b"Response" if value.get("Error").is_truthy() => return Some(Cow::Borrowed(data)),
+            b"finish_reason" => {
                 if let Some(error) = error_in_end(json, json) {
                     return Some(error);
                 }
             }
-            "type" if is(value, "message-end") => {
+            b"type" if value.is_string("message-end") => {
                 if let Some(error) = error_in_end(json, json.get("delta")) {
                     return Some(error);
                 }
                 flat.healthy = true;
             }
-            "type" if is(value, "response.failed") => {
+            b"type" if value.is_string("response.failed") => {
                 let error = json.get("response").get("error");
                 return Some(wrapped(error.raw()));
             }
-            "choices" => {
-                if let Some(error) = value.items().find_map(error_in_choice) {
-                    return Some(error);
-                }
-                flat.healthy = true;
+            // Answers and events of every API name themselves.
+            b"id" | b"object" | b"data" | b"output" | b"usage" | b"content" => {
+                flat.healthy |= !value.is_missing();
             }
-            "message" | "msg" | "text" | "error_msg" => flat.message |= value.string().is_some(),
-            "code" | "error_code" | "status" | "statusCode" => flat.code |= value.text().is_some(),
+            b"message" | b"msg" | b"text" | b"error_msg" => {
+                flat.message |= value.raw().starts_with(b"\"");
+            }
+            b"code" | b"error_code" | b"status" | b"statusCode" => {
+                flat.code |= matches!(value.raw(), [b'"' | b'-' | b'0'..=b'9', ..]);
+            }
             _ => {}
         }
     }
-    flat.is_error(json).then_some(Cow::Borrowed(data))
+    flat.is_error().then_some(Cow::Borrowed(data))
 }
 
 /// The error that an event of a stream holds; `None` if it is healthy.
@@ -94,30 +112,46 @@ struct Flat {
 }
 
 impl Flat {
-    fn is_error(&self, json: Json<'_>) -> bool {
-        // Answers and events of every API name themselves.
-        let named = ["id", "object", "data", "output", "usage", "content"];
-        let named = || named.iter().any(|key| !json.get(key).is_missing());
-        self.message && self.code && !self.healthy && !named()
+    fn is_error(&self) -> bool {
+        self.message && self.code && !self.healthy
     }
 }
 
-fn error_in_choice(choice: Json<'_>) -> Option<Cow<'_, [u8]>> {
+/// The error of the first choice that failed, of those that come next.
+fn error_in_choices<'a>(rest: &mut Rest<'a>) -> Option<Cow<'a, [u8]>> {
+    if !rest.enter(b'[') {
+        rest.value();
+        return None;
+    }
+    loop {
+        if rest.enter(b'{') {
+            let error = error_in_choice(rest);
+            if error.is_some() {
+                return error;
+            }
+            rest.leave();
+        } else if rest.value().is_none() {
+            rest.leave();
+            return None;
+        }
+    }
+}
+
+/// The error of the choice whose members are left.
+fn error_in_choice<'a>(members: &mut Rest<'a>) -> Option<Cow<'a, [u8]>> {
     let mut reason = Json::MISSING;
-    for (key, value) in choice.members() {
+    while let Some(key) = members.name() {
+        let value = members.value().unwrap_or(Json::MISSING);
         match &*key {
-            "error" if value.is_truthy() => return Some(wrapped(value.raw())),
-            "finish_reason" if reason.is_missing() => reason = value,
+            b"error" if value.is_truthy() => return Some(wrapped(value.raw())),
+            b"finish_reason" if reason.is_missing() => reason = value,
             _ => {}
         }
     }
-    let reason = reason.string()?;
-    let known = ["error", "network_error", "timeout_error", "insufficient_system_resource"];
-    known.contains(&&*reason).then(|| {
-        let message = format!("the model stopped with finish_reason {reason}");
-        let error = serde_json::json!({ "message": message, "code": reason });
-        wrapped(error.to_string().as_bytes()).into_owned().into()
-    })
+    let reason = FAILED_CHOICE.into_iter().find(|failed| reason.is_string(failed))?;
+    let message = format!("the model stopped with finish_reason {reason}");
+    let error = serde_json::json!({ "message": message, "code": reason });
+    Some(wrapped(error.to_string().as_bytes()))
 }
 
 /// How Cohere ends an answer, whole or streamed, that failed. What a gateway has added to it stays
@@ -141,10 +175,6 @@ fn error_in_end<'a>(end: Json<'a>, delta: Json<'a>) -> Option<Cow<'a, [u8]>> {
     })
 }
 
-fn is(value: Json<'_>, text: &str) -> bool {
-    value.string().is_some_and(|value| value == text)
-}
-
 /// `{"error": …}`, as the providers know it.
 fn wrapped(error: &[u8]) -> Cow<'static, [u8]> {
     let error = if error.is_empty() { b"null" } else { error };
@@ -154,6 +184,7 @@ fn wrapped(error: &[u8]) -> Cow<'static, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     // S7
     #[test]
@@ -220,6 +251,33 @@ mod tests {
         assert!(find("{\"error_code\":10402,\"message\":\"x\"}\n\n").is_some());
         assert_eq!(find(": error\n\n"), None);
         assert_eq!(find("event: errors\ndata: {}\n\n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_in_one_pass_is_what_its_parts_say(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec![
+                    "{", "}", "[", "]", "\"choices\":", "\"choices\":[{", "\"error\":", "\"\\u0065rror\":",
+                    "\"finish_reason\":", "\"error\"", "\"x\":", ",", "\"", "\\", "1", "null", " ", ":", "\u{e9}",
+                ]),
+                0..40,
+            ),
+        ) {
+            let failed = |choice: Json<'_>| {
+                choice.members().any(|(key, value)| key == "error" && value.is_truthy())
+                    || FAILED_CHOICE.iter().any(|failed| choice.get("finish_reason").is_string(failed))
+            };
+            for open in ["{", "{\"choices\":[{"] {
+                let text = format!("{open}{}", pieces.concat());
+                let parts = Json::of(text.as_bytes()).members().any(|(key, value)| match &*key {
+                    "error" => value.is_truthy(),
+                    "choices" => value.items().any(failed),
+                    _ => false,
+                });
+                prop_assert_eq!(error_in(text.as_bytes()).is_some(), parts, "{}", text);
+            }
+        }
     }
 
     #[test]
