@@ -270,9 +270,9 @@ impl<'a> Rest<'a> {
 
     /// Where the next value starts, commas before it skipped.
     pub(super) fn start(&self) -> usize {
-        let mut start = blanks(self.text, self.at);
-        while self.text.get(start) == Some(&b',') {
-            start = blanks(self.text, start + 1);
+        let mut start = self.at;
+        while let Some(b',' | b' ' | b'\t' | b'\n' | b'\r') = self.text.get(start) {
+            start += 1;
         }
         start
     }
@@ -287,6 +287,7 @@ impl<'a> Rest<'a> {
 
     /// What stands between the quotes of the next key; `None`, and it stays where it is, if none
     /// follows.
+    #[inline(always)]
     pub(super) fn key(&mut self) -> Option<&'a [u8]> {
         let start = self.start();
         self.text.get(start).filter(|byte| **byte == b'"')?;
@@ -299,6 +300,7 @@ impl<'a> Rest<'a> {
     }
 
     /// The same, its escapes undone.
+    #[inline(always)]
     pub(crate) fn name(&mut self) -> Option<Cow<'a, [u8]>> {
         let key = self.key()?;
         Some(if has_escape(key) {
