@@ -32,7 +32,7 @@ mod unescaped;
 
 use self::{
     account::account,
-    file::{file_len, share_len},
+    file::{Ends, file_len, share_len},
     host::{internal_len, is_local_url, named_host, private_ipv6},
     key::{key_len, named_secret, scheme_secret, value},
     suspects::{Suspects, opens},
@@ -91,9 +91,9 @@ fn secrets(text: &str) -> Vec<Range<usize>> {
 /// The same, if `next` leaves out no place from its argument on where something begins.
 fn secrets_at(text: &str, mut next: impl FnMut(usize) -> Option<usize>) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
-    let mut from = 0;
+    let (mut from, mut ends) = (0, Ends::default());
     while let Some(at) = next(from) {
-        from = match look(text, at) {
+        from = match look(text, at, &mut ends) {
             Found::Secret(start, end) => {
                 spans.push(start..end);
                 end.max(at + 1)
@@ -111,7 +111,7 @@ enum Found {
 }
 
 /// What begins at `at`, which is a boundary of characters.
-fn look(text: &str, at: usize) -> Found {
+fn look(text: &str, at: usize, ends: &mut Ends) -> Found {
     let rest = &text[at..];
     if let Some(len) = share_len(rest) {
         return Found::Secret(at, at + len);
@@ -121,9 +121,8 @@ fn look(text: &str, at: usize) -> Found {
         return Found::Nothing(at + escape);
     }
     if opens(text, at) {
-        if let Some(len) =
-            private_ipv6(rest).or_else(|| file_len(rest)).or_else(|| frames_len(rest))
-        {
+        let file = || file_len(text, at, ends);
+        if let Some(len) = private_ipv6(rest).or_else(file).or_else(|| frames_len(rest)) {
             return Found::Secret(at, at + len);
         }
     }
@@ -345,6 +344,9 @@ mod tests {
             "Traceback (most recent call last), in XError: ",
             "http://",
             "模型",
+            "aé",
+            "/é",
+            "@é.",
         ];
         for piece in pieces.into_iter().chain(more) {
             let start = tokio::time::Instant::now();

@@ -94,39 +94,71 @@ const FILE_ENDINGS: &[&str] = &[
 /// The first segments of paths of APIs.
 const API_ROOTS: &[&str] = &["api", "client", "compatible-mode", "inference", "openai"];
 
-/// A path of a file: absolute, or with the number of a line.
-pub(super) fn file_len(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    match bytes {
+/// The longest of [`FILE_ENDINGS`], with its dot.
+const LONGEST_ENDING: usize = ".safetensors".len();
+
+/// Where the paths of a text end, for whoever asks from its begin on: those that begin in one run of
+/// characters end together, so that no byte of it is looked at for each of them.
+#[derive(Default)]
+pub(super) struct Ends {
+    run: usize,
+    /// The same without the dots at its end.
+    path: usize,
+}
+
+impl Ends {
+    fn of(&mut self, text: &str, at: usize) -> usize {
+        if at >= self.run {
+            self.run = at + run(&text[at..], is_path);
+            self.path = at + text[at..self.run].trim_end_matches('.').len();
+        }
+        self.path.max(at)
+    }
+}
+
+/// A path of a file at this place: absolute, or with the number of a line.
+pub(super) fn file_len(text: &str, at: usize, ends: &mut Ends) -> Option<usize> {
+    let rest = &text[at..];
+    match rest.as_bytes() {
         [drive, b':', b'\\', ..] if drive.is_ascii_alphabetic() => {
-            return Some(windows_len(text));
+            return Some(windows_len(rest));
         }
         [b'A'..=b'Z', b':', b'/', next, ..] if *next != b'/' => {
-            let len = 2 + run(&text[2..], is_path);
-            return Some(len + line_len(&text[len..]));
+            let len = 2 + run(&rest[2..], is_path);
+            return Some(len + line_len(&rest[len..]));
         }
         _ => {}
     }
-    let path = text[..run(text, is_path)].trim_end_matches('.');
-    let line = line_len(&text[path.len()..]);
-    if line == 0 && !path.starts_with(['/', '~', '.']) {
-        return None;
-    }
-    let inside = path.strip_prefix('/').unwrap_or(path);
-    let first = inside.split('/').next().unwrap_or_default();
-    let name = inside.rsplit('/').next().unwrap_or_default();
-    let is_file = name.rsplit_once('.').is_some_and(|(_, ending)| FILE_ENDINGS.contains(&ending));
-    let numbered =
-        first.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
-    let of_api = numbered || API_ROOTS.contains(&first);
+    let (path, after) = rest.split_at(ends.of(text, at) - at);
+    let is_file = is_file(path);
     let absolute = match path.as_bytes() {
         [b'/', b'/', ..] => false,
-        [b'/', ..] => inside.contains('/') && (FILE_ROOTS.contains(&first) || is_file) && !of_api,
+        [b'/', ..] => is_absolute(&path[1..], is_file),
         [b'~', b'/', _, ..] => true,
         [b'.', b'/', ..] | [b'.', b'.', b'/', ..] => is_file,
         _ => false,
     };
-    (absolute || (is_file && line > 0)).then_some(path.len() + line)
+    if !absolute && !is_file {
+        return None;
+    }
+    let line = line_len(after);
+    (absolute || line > 0).then_some(path.len() + line)
+}
+
+/// Whether a path ends as names of files do.
+fn is_file(path: &str) -> bool {
+    let tail = &path.as_bytes()[path.len().saturating_sub(LONGEST_ENDING)..];
+    let dot = tail.iter().rposition(|byte| *byte == b'.');
+    dot.is_some_and(|dot| FILE_ENDINGS.iter().any(|ending| ending.as_bytes() == &tail[dot + 1..]))
+}
+
+/// Whether a path is one of a file, and not of an API, by what stands behind its first slash.
+fn is_absolute(inside: &str, is_file: bool) -> bool {
+    let Some((first, _)) = inside.split_once('/') else { return false };
+    let numbered =
+        first.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
+    let of_api = numbered || API_ROOTS.contains(&first);
+    (FILE_ROOTS.contains(&first) || is_file) && !of_api
 }
 
 /// The length of `:10`, `:10:5` or ``:10:in `run'``.
