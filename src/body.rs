@@ -151,6 +151,9 @@ where
     Poll::Ready(ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into)))
 }
 
+/// The most frames that are read ahead: each takes a hundred bytes, however short it is.
+const MOST_AHEAD: usize = 1 << 14;
+
 /// A body that was read ahead: the frames that came, then whatever is left of it.
 pub(crate) struct Replay<B> {
     came: VecDeque<Result<Frame<Bytes>, BoxError>>,
@@ -215,6 +218,11 @@ impl<B> Replay<B> {
     /// The data that came.
     pub(crate) fn data(&self) -> impl Iterator<Item = &Bytes> {
         self.came.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref())
+    }
+
+    /// Whether more should not be read ahead.
+    pub(crate) fn is_full(&self) -> bool {
+        self.came.len() >= MOST_AHEAD
     }
 
     /// What broke the body, if it broke.

@@ -92,8 +92,10 @@ where
         loop {
             match self.body.poll_ahead(cx) {
                 Poll::Ready(Some(frame)) => {
-                    self.length += frame.data_ref().map_or(0, Bytes::len);
-                    if let Some(decision) = self.decide() {
+                    let more = frame.data_ref().map_or(0, Bytes::len);
+                    self.length += more;
+                    let says_more = more > 0 || self.body.is_full();
+                    if let Some(decision) = says_more.then(|| self.decide()).flatten() {
                         return Poll::Ready(decision);
                     }
                 }
@@ -124,9 +126,11 @@ where
     fn decide(&mut self) -> Option<Decision> {
         match self.goal {
             Goal::Error => {
-                let enough = self.length >= self.exchange.config.max_error_body;
+                let enough =
+                    self.length >= self.exchange.config.max_error_body || self.body.is_full();
                 enough.then_some(Decision::Replace)
             }
+            Goal::Whole | Goal::Prefix if self.body.is_full() => Some(Decision::Release),
             Goal::Whole => None,
             Goal::Prefix => match prefix_says(&self.text()) {
                 Said::Healthy => Some(Decision::Release),

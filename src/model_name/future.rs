@@ -123,7 +123,7 @@ where
 {
     /// The name, or `None` when there is none, or none within the limits.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<RequestedModel>> {
-        while self.length < self.config.max_look_ahead {
+        while self.length < self.config.max_look_ahead && !self.body.is_full() {
             let Poll::Ready(frame) = self.body.poll_ahead(cx) else {
                 let timeout = self.config.look_ahead_timeout;
                 let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));

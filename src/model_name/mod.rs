@@ -10,9 +10,9 @@
 //! 1. In this order: a name that somebody has put there already; the path (`deployments/{m}/…`,
 //!    `models/{m}:…`, `model/{m}/…`, `v2/models/{m}/…`); a header, if one is
 //!    [set](ModelNameLayer::header); the top-level member `model` of a JSON body.
-//! 2. Of a body, at most [1 MiB](ModelNameLayer::max_look_ahead) is read ahead, for at most
-//!    [10 s](ModelNameLayer::look_ahead_timeout). Of duplicate keys the first is taken: the name is
-//!    a routing hint, not an authorisation.
+//! 2. Of a body, at most [1 MiB](ModelNameLayer::max_look_ahead) in 16,384 frames is read ahead, for at
+//!    most [10 s](ModelNameLayer::look_ahead_timeout). Of duplicate keys the first is taken: the name
+//!    is a routing hint, not an authorisation.
 //! 3. Multipart, encoded, invalid and failing bodies have no name. Nothing is answered, and nothing
 //!    fails: what a body does, its reader sees.
 //! 4. While a request waits for its body, it holds no reservation of the inner service: one slow

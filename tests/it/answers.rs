@@ -193,6 +193,17 @@ async fn bad_error_bodies_give_a_well_formed_answer() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_of_countless_empty_frames_is_read_only_so_far() {
+    let start = tokio::time::Instant::now();
+    for (status, expected) in [(500, 500), (200, 200)] {
+        let body = Script::frames(vec![""; 20_000]).then(Step::Silence);
+        let upstream = Response::builder().status(status).body(body).unwrap();
+        assert_eq!(answer(&layer(), CHAT, upstream).await.status(), expected);
+    }
+    assert!(start.elapsed().is_zero());
+}
+
 // H13
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_is_waited_for_only_so_long() {

@@ -249,6 +249,17 @@ async fn the_model_is_found_and_the_body_is_whole() {
 }
 
 #[tokio::test]
+async fn a_body_of_countless_small_frames_is_read_ahead_only_so_far() {
+    let (blanks, json) = (vec![" "; 20_000], "{\"model\":\"m\"}");
+    let service = ModelNameLayer::new().layer(named());
+    let body = Script::frames(blanks.iter().copied().chain([json]));
+    let request = Request::post("/v1/chat/completions").body(body).unwrap();
+    let (name, out) = service.oneshot(request).await.unwrap().into_body();
+    assert_eq!(name, None);
+    assert_eq!(out, [&blanks.concat(), json].concat());
+}
+
+#[tokio::test]
 async fn a_failing_body_fails_where_it_is_read() {
     let body = Script::frames(["{\"a\":1,"]).then(crate::script::Step::Error("gone"));
     let service = ModelNameLayer::new().layer(named());
