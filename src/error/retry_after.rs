@@ -33,9 +33,10 @@
 //! # Ok::<(), http::header::InvalidHeaderValue>(())
 //! ```
 
+use foldhash::quality::RandomState;
 use http::HeaderMap;
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     time::{Duration, SystemTime},
 };
 
@@ -43,8 +44,8 @@ use std::{
 /// once.
 #[must_use]
 pub fn soon() -> Duration {
-    // Each `RandomState` has other keys, so the hash of nothing is a random number.
-    Duration::from_millis(2000 + RandomState::new().hash_one(()) % 3001)
+    // Each `RandomState` has another seed, so the hash of nothing is a random number.
+    Duration::from_millis(2000 + RandomState::default().hash_one(()) % 3001)
 }
 
 /// The wait that the headers ask for, at most `max`.
