@@ -23,14 +23,16 @@ impl Provider for OpenAi {
 
     fn read(&self, failure: &Failure<'_>) -> Option<InferenceError> {
         let body = failure.json();
-        let choice = body.get("choices").items().next().unwrap_or(Json::MISSING);
-        let places = [
-            body.get("error"),
-            body.get("response").get("error"),
-            choice.get("error"),
-            body.get("Response").get("Error"), // Tencent Cloud
-        ];
-        let error = places.into_iter().find(|error| error.is_object())?;
+        let is_object = |error: &Json<'_>| error.is_object();
+        let error = Some(body.get("error")).filter(is_object).or_else(|| {
+            let choice = body.get("choices").items().next().unwrap_or(Json::MISSING);
+            let places = [
+                body.get("response").get("error"),
+                choice.get("error"),
+                body.get("Response").get("Error"), // Tencent Cloud
+            ];
+            places.into_iter().find(is_object)
+        })?;
         let mut said = Said::of(error);
         refine(&mut said, error);
         let no_model = said.code.is_none() && said.param.as_deref() == Some("model");
