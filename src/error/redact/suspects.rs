@@ -159,9 +159,15 @@ fn leads(text: &[u8]) -> bool {
 
 /// Whether it begins with one of these.
 #[cold]
-fn is_lead(text: &[u8], leads: u16) -> bool {
-    LEADS.iter().chain(OWNERS).enumerate().any(|(n, lead)| {
-        let start = text.get(..lead.len()).unwrap_or_default();
-        leads & (1 << n) != 0 && start.eq_ignore_ascii_case(lead.as_bytes())
-    })
+fn is_lead(text: &[u8], mut leads: u16) -> bool {
+    while leads != 0 {
+        let n = leads.trailing_zeros() as usize;
+        let lead = if n < LEADS.len() { LEADS[n] } else { OWNERS[n - LEADS.len()] };
+        let start = text.get(..lead.len());
+        if start.is_some_and(|start| start.eq_ignore_ascii_case(lead.as_bytes())) {
+            return true;
+        }
+        leads &= leads - 1;
+    }
+    false
 }
