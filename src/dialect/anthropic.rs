@@ -5,8 +5,8 @@
 //! since the status was 200: it must be right by itself.
 
 use super::{
-    Dialect, Extensions, Seen, USUAL_LEN, View, data_event,
-    members::{Word, close, member},
+    Dialect, Seen, View, data_event,
+    members::{Word, close, member, written},
 };
 use crate::error::Category;
 use http::{HeaderValue, header::HeaderName, response};
@@ -29,7 +29,7 @@ impl Dialect for Anthropic {
     }
 
     fn body(&self, view: &View<'_>) -> Vec<u8> {
-        envelope(view, Some(view.extensions()))
+        envelope(view, true)
     }
 
     fn head(&self, view: &View<'_>, parts: &mut response::Parts) {
@@ -48,27 +48,26 @@ impl Dialect for Anthropic {
 
 /// The body without a member of ours, for systems that are reproduced exactly.
 pub(super) fn bare_body(view: &View<'_>) -> Vec<u8> {
-    envelope(view, None)
+    envelope(view, false)
 }
 
-fn envelope(view: &View<'_>, extensions: Option<Extensions<'_>>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(USUAL_LEN);
-    out.push(b'{');
-    member!(&mut out, "type", Word("error"));
-    out.extend_from_slice(b"\"error\":{");
-    member!(&mut out, "type", Word(kind(view)));
-    member!(&mut out, "message", view.text());
-    let request_id = view.request_id().filter(|_| extensions.is_some());
-    if let Some(extensions) = extensions {
-        extensions.write(&mut out);
-    }
-    close(&mut out);
-    out.push(b',');
-    if let Some(id) = request_id {
-        member!(&mut out, "request_id", &*id);
-    }
-    close(&mut out);
-    out
+fn envelope(view: &View<'_>, with_ours: bool) -> Vec<u8> {
+    written(|out| {
+        out.push(b'{');
+        member!(out, "type", Word("error"));
+        out.extend_from_slice(b"\"error\":{");
+        member!(out, "type", Word(kind(view)));
+        member!(out, "message", view.text());
+        if with_ours {
+            view.write_extensions(out);
+        }
+        close(out);
+        out.push(b',');
+        if let Some(id) = view.request_id().filter(|_| with_ours) {
+            member!(out, "request_id", &*id);
+        }
+        close(out);
+    })
 }
 
 /// Anthropic's type for an error.

@@ -194,17 +194,15 @@ fn data_event(name: Option<&str>, data: &[u8]) -> Vec<u8> {
     event
 }
 
-/// Room for most bodies, in bytes.
-const USUAL_LEN: usize = 512;
-
 /// Compact JSON, without any character that some client takes for the end of a line.
 ///
 /// Line breaks and controls are escaped by `serde_json`. Decoders that split lines as Python does
 /// (httpx's `iter_lines`, and older openai-node) also break at three characters beyond ASCII.
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
-    let mut text = Vec::with_capacity(USUAL_LEN);
-    serde_json::to_writer(&mut text, value)
-        .expect("maps with string keys, strings and numbers are valid JSON");
+    let text = members::written(|out| {
+        serde_json::to_writer(out, value)
+            .expect("maps with string keys, strings and numbers are valid JSON");
+    });
     // The first bytes of the three.
     if memchr::memchr2(0xc2, 0xe2, &text).is_none() {
         return text;

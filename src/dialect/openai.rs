@@ -5,8 +5,8 @@
 //! status from words in them, the same as the status does: nothing worth retrying says "invalid".
 
 use super::{
-    Dialect, Extensions, USUAL_LEN, View,
-    members::{Word, close, member},
+    Dialect, Extensions, View,
+    members::{Word, close, member, written},
 };
 use crate::error::Category;
 use serde::Serialize;
@@ -28,16 +28,16 @@ impl Dialect for OpenAi {
     }
 
     fn body(&self, view: &View<'_>) -> Vec<u8> {
-        let mut out = Vec::with_capacity(USUAL_LEN);
-        out.extend_from_slice(b"{\"error\":{");
-        member!(&mut out, "message", view.text());
-        member!(&mut out, "type", Word(kind(view)));
-        member!(&mut out, "param", view.param().as_deref());
-        member!(&mut out, "code", code(view).map(Word));
-        view.extensions().write(&mut out);
-        close(&mut out);
-        out.push(b'}');
-        out
+        written(|out| {
+            out.extend_from_slice(b"{\"error\":{");
+            member!(out, "message", view.text());
+            member!(out, "type", Word(kind(view)));
+            member!(out, "param", view.param().as_deref());
+            member!(out, "code", code(view).map(Word));
+            view.write_extensions(out);
+            close(out);
+            out.push(b'}');
+        })
     }
 }
 

@@ -257,7 +257,7 @@ impl<'a> View<'a> {
         String::from_utf8_lossy(&super::json(&self.extensions())).into_owned()
     }
 
-    /// The same, to be flattened.
+    /// The same, to be flattened by `serde`.
     pub(super) fn extensions(&self) -> Extensions<'_> {
         Extensions {
             category: self.category().as_str(),
@@ -270,13 +270,47 @@ impl<'a> View<'a> {
         }
     }
 
-    fn context(&self) -> Option<Context<'_>> {
-        let provider = match self.disclosure.provider_context {
+    /// Writes them as members of an object that has been begun.
+    pub(super) fn write_extensions(&self, out: &mut Vec<u8>) {
+        member!(out, "category", Word(self.category().as_str()));
+        member!(out, "retryable", self.is_retryable());
+        if let Some(seconds) = self.retry_after() {
+            member!(out, "retry_after", seconds);
+        }
+        member!(out, "provider_status", self.provider_status().map(u64::from));
+        member!(out, "model", self.model().as_deref());
+        member!(out, "origin", Word(self.origin().as_str()));
+        if let Some(provider) = self.provider() {
+            out.extend_from_slice(b"\"provider_context\":{");
+            member!(out, "provider", provider);
+            if let Some(id) = self.request_id() {
+                member!(out, "request_id", &*id);
+            }
+            if let Some(code) = self.code() {
+                member!(out, "code", short(code));
+            }
+            if let Some(kind) = self.kind() {
+                member!(out, "type", short(kind));
+            }
+            if let Some(endpoint) = self.endpoint() {
+                member!(out, "endpoint", endpoint);
+            }
+            close(out);
+            out.push(b',');
+        }
+    }
+
+    /// The provider's name, if it may be shown.
+    fn provider(&self) -> Option<&'a str> {
+        match self.disclosure.provider_context {
             ProviderContext::None => None,
             _ => self.error.provider(),
-        }?;
+        }
+    }
+
+    fn context(&self) -> Option<Context<'_>> {
         Some(Context {
-            provider,
+            provider: self.provider()?,
             request_id: self.request_id(),
             code: self.code().map(short),
             r#type: self.kind().map(short),
@@ -319,44 +353,6 @@ pub(super) struct Extensions<'a> {
     origin: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_context: Option<Context<'a>>,
-}
-
-impl Extensions<'_> {
-    /// Writes them as members of an object that has been begun.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        member!(out, "category", Word(self.category));
-        member!(out, "retryable", self.retryable);
-        if let Some(seconds) = self.retry_after {
-            member!(out, "retry_after", seconds);
-        }
-        member!(out, "provider_status", self.provider_status.map(u64::from));
-        member!(out, "model", self.model.as_deref());
-        member!(out, "origin", Word(self.origin));
-        if let Some(context) = &self.provider_context {
-            out.extend_from_slice(b"\"provider_context\":{");
-            context.write(out);
-            close(out);
-            out.push(b',');
-        }
-    }
-}
-
-impl Context<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
-        member!(out, "provider", self.provider);
-        if let Some(id) = &self.request_id {
-            member!(out, "request_id", &**id);
-        }
-        if let Some(code) = self.code {
-            member!(out, "code", code);
-        }
-        if let Some(kind) = self.r#type {
-            member!(out, "type", kind);
-        }
-        if let Some(endpoint) = self.endpoint {
-            member!(out, "endpoint", endpoint);
-        }
-    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -459,6 +455,25 @@ mod tests {
         assert_eq!(keys(ProviderContext::None), [""; 0]);
         assert_eq!(keys(ProviderContext::Name), ["provider", "request_id"]);
         assert_eq!(keys(ProviderContext::Full), ["endpoint", "provider", "request_id"]);
+    }
+
+    #[test]
+    fn the_members_are_the_same_however_they_are_written() {
+        let bare = InferenceError::new(Category::Timeout, "");
+        let full = crate::dialect::tests::full(Category::RateLimited)
+            .with_model("\"m\" é")
+            .with_code("c".repeat(2 * LONGEST_NAME))
+            .with_endpoint("http://10.0.0.7");
+        for error in [bare.with_retryable(false), full] {
+            for level in [ProviderContext::None, ProviderContext::Name, ProviderContext::Full] {
+                let disclosure = Disclosure::default().provider_context(level);
+                let view = View::of(&error, None, &disclosure);
+                let mut written = b"{".to_vec();
+                view.write_extensions(&mut written);
+                close(&mut written);
+                assert_eq!(String::from_utf8(written).unwrap(), view.extension_members());
+            }
+        }
     }
 
     // U10
