@@ -66,12 +66,6 @@ impl Cutter {
         }
     }
 
-    /// Whether a text that begins an event is comments alone, each with its line end: they are no part
-    /// of it, and a gateway's signs of life are of use only while it is waited for.
-    pub(super) fn are_comments(&self, text: &[u8]) -> bool {
-        matches!(self, Self::Sse(_)) && text.ends_with(b"\n") && Event::of(text).is_comment()
-    }
-
     /// The data of an event, and what it says if it is an error.
     pub(super) fn read<'a>(&self, event: &'a [u8]) -> (Cow<'a, [u8]>, Option<Bytes>) {
         let copied = |error: Option<Cow<'_, [u8]>>| error.map(|it| Bytes::copy_from_slice(&it));
