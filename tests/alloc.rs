@@ -175,7 +175,7 @@ fn a_request_that_passes_costs_no_allocation() {
 
 #[test]
 fn a_refusal_costs_few_allocations() {
-    compare("allocations of a refusal", allocations(refusal::ours()), 2, Some(9));
+    compare("allocations of a refusal", allocations(refusal::ours()), 2, Some(7));
 }
 
 /// Frames without an end.
