@@ -182,6 +182,11 @@ where
             };
             item = match frame {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {
+                        // Others shall have their turn, should there be no end of these.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     Ok(data) => this.stream.push(data),
                     Err(frame) => {
                         *this.trailers = frame.into_trailers().ok().map(Box::new);

@@ -17,6 +17,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
+use tokio_test::task::spawn;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_inference::{ErrorNormalizationLayer, error_normalization::ResponseBody, framing::sse};
 
@@ -347,4 +348,24 @@ async fn a_compressed_stream_passes_untouched() {
         assert_eq!((&out[..], failed), (&frames[..], false), "{encoding}");
         assert_eq!((head.headers["etag"].as_bytes(), head.headers.len()), (&b"\"1\""[..], 3));
     }
+}
+
+#[tokio::test]
+async fn empty_frames_let_others_have_their_turn() {
+    let frames = [TEXT].into_iter().chain([""; 50]).chain([STOP, DONE]);
+    let answer = answer(&layer(), CHAT, stream(Script::frames(frames))).await;
+    let mut body = spawn(answer.into_body());
+    let (mut out, mut turns) = (Vec::new(), 0);
+    loop {
+        match body.enter(|cx, body| body.poll_frame(cx)) {
+            Poll::Ready(Some(frame)) => out.extend(frame.unwrap().into_data().unwrap()),
+            Poll::Ready(None) => break,
+            Poll::Pending => {
+                assert!(body.is_woken());
+                turns += 1;
+            }
+        }
+    }
+    assert_eq!(out, [TEXT, STOP, DONE].concat().into_bytes());
+    assert_eq!(turns, 50);
 }
