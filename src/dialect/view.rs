@@ -12,7 +12,7 @@ use std::{borrow::Cow, time::Duration};
 /// Longest wait that a client is told to retry after by itself; three SDKs sleep as long as told.
 const LONGEST_UNATTENDED_WAIT: Duration = Duration::from_secs(60);
 
-/// Longest model name, parameter or request id shown, in characters.
+/// Longest code, type, model name, parameter or request id shown, in characters.
 const LONGEST_NAME: usize = 128;
 
 /// How much of an error is shown to clients, and with which status.
@@ -158,7 +158,7 @@ impl<'a> View<'a> {
     /// The provider's code, if it may be shown.
     #[must_use]
     pub fn code(&self) -> Option<&'a str> {
-        self.error.code().filter(|code| self.may_show(code))
+        self.error.code().map(short).filter(|code| self.may_show(code))
     }
 
     /// Whether the provider's code is this one, which then may be shown.
@@ -169,7 +169,7 @@ impl<'a> View<'a> {
     /// The provider's type of error, if it may be shown.
     #[must_use]
     pub fn kind(&self) -> Option<&'a str> {
-        self.error.kind().filter(|kind| self.may_show(kind))
+        self.error.kind().map(short).filter(|kind| self.may_show(kind))
     }
 
     /// The provider's type of error if it is one of these, which may be shown.
@@ -287,10 +287,10 @@ impl<'a> View<'a> {
                 member!(out, "request_id", &*id);
             }
             if let Some(code) = self.code() {
-                member!(out, "code", short(code));
+                member!(out, "code", code);
             }
             if let Some(kind) = self.kind() {
-                member!(out, "type", short(kind));
+                member!(out, "type", kind);
             }
             if let Some(endpoint) = self.endpoint() {
                 member!(out, "endpoint", endpoint);
@@ -312,8 +312,8 @@ impl<'a> View<'a> {
         Some(Context {
             provider: self.provider()?,
             request_id: self.request_id(),
-            code: self.code().map(short),
-            r#type: self.kind().map(short),
+            code: self.code(),
+            r#type: self.kind(),
             endpoint: self.endpoint(),
         })
     }
@@ -490,6 +490,17 @@ mod tests {
         assert_eq!(View::of(&error, None, &open).code(), Some(&*key));
         let word = InferenceError::new(Category::Unknown, "").with_code("invalid_api_key");
         assert_eq!(View::of(&word, None, &disclosure).code(), Some("invalid_api_key"));
+    }
+
+    #[test]
+    fn a_long_code_is_cut() {
+        let long = "c".repeat(1 << 16);
+        let error =
+            InferenceError::new(Category::Unknown, "").with_code(long.clone()).with_kind(long);
+        let disclosure = Disclosure::default();
+        let view = View::of(&error, None, &disclosure);
+        let cut = "c".repeat(LONGEST_NAME);
+        assert_eq!((view.code(), view.kind()), (Some(&*cut), Some(&*cut)));
     }
 
     #[test]
