@@ -169,7 +169,8 @@ impl FindString {
             return Ok((Cow::Borrowed(piece), end));
         }
         // One byte more than a value may have, or the key with each of its characters escaped.
-        let room = self.limit.max(6 * self.key.len()) + 1 - self.begun.len();
+        let most = self.limit.max(6 * self.key.len()).saturating_add(1);
+        let room = most.saturating_sub(self.begun.len());
         self.begun.extend_from_slice(&piece[..piece.len().min(room)]);
         end.map(|end| (Cow::Owned(mem::take(&mut self.begun)), end))
     }
@@ -263,9 +264,12 @@ mod tests {
 
     #[test]
     fn the_limit_counts_the_quotes_and_only_the_value() {
-        for (limit, expected) in
-            [(5, value("abc")), (4, Some(Found::Nothing)), (0, Some(Found::Nothing))]
-        {
+        for (limit, expected) in [
+            (usize::MAX, value("abc")),
+            (5, value("abc")),
+            (4, Some(Found::Nothing)),
+            (0, Some(Found::Nothing)),
+        ] {
             for step in 1..16 {
                 let mut search = FindString::new("model", limit);
                 let text = br#"{"longer":1,"model":"abc""#;
