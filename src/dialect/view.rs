@@ -158,7 +158,7 @@ impl<'a> View<'a> {
     /// The provider's code, if it may be shown.
     #[must_use]
     pub fn code(&self) -> Option<&'a str> {
-        self.error.code().map(short).filter(|code| self.may_show(code))
+        self.error.code().filter(|code| self.may_show(code)).map(short)
     }
 
     /// Whether the provider's code is this one, which then may be shown.
@@ -169,7 +169,7 @@ impl<'a> View<'a> {
     /// The provider's type of error, if it may be shown.
     #[must_use]
     pub fn kind(&self) -> Option<&'a str> {
-        self.error.kind().map(short).filter(|kind| self.may_show(kind))
+        self.error.kind().filter(|kind| self.may_show(kind)).map(short)
     }
 
     /// The provider's type of error if it is one of these, which may be shown.
