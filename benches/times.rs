@@ -69,8 +69,9 @@ all_cases!(time_all);
 fn main() {
     let mut criterion = Criterion::default()
         .sample_size(30)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(2))
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1))
+        .nresamples(10_000)
         .configure_from_args();
     all(&mut criterion);
     criterion.final_summary();
