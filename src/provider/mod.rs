@@ -32,7 +32,8 @@
 //! | `detail` or `title` with a number `status` | `problem` | nobody | FastAPI writes no `status` |
 //! | `application/problem+json` without `status` | `problem` | `fastapi` | the content type is a declaration |
 //! | `message` beside a string `error` | `openai-flat` | `error-text` | `error` is then the reason phrase (Spring), `message` the sentence |
-//! | `error_msg` at the top, or a `fault` | `openai-flat` | nobody | Qianfan and Huawei; Apigee and WSO2 |
+//! | `error_msg` at the top, or a `fault`, or a `requestStatus` | `openai-flat` | nobody | Qianfan and Huawei; Apigee and WSO2; NVIDIA's functions |
+//! | `errors` as an array of sentences, beside a `name` | `openai-flat` | nobody | Stability AI; Cloudflare's are objects |
 //! | `message` at the top, `code` or not | `openai-flat` | nobody | Bedrock and Cohere send nothing more; the header `x-amzn-errortype` names AWS |
 //! | a string `error`, with or without `code` | `error-text` | nobody | xAI's `code` is a sentence too |
 //! | `detail` with a `status` that is a word | `fastapi` | nobody | problem details have a number there |

@@ -113,6 +113,10 @@ const SHAPES: &[Shape] = shapes! {
         r#"{"error_code":17,"error_msg":"That is all for today"}"#, [];
     "openai-flat", "Apigee", 429, JSON,
         r#"{"fault":{"faultstring":"Too fast","detail":{"errorcode":"policies.ratelimit.SpikeArrestViolation"}}}"#, [];
+    "openai-flat", "NVIDIA's functions", 400, JSON,
+        r#"{"requestStatus":{"statusCode":"INVALID_REQUEST","statusDescription":"Wrong token"}}"#, [];
+    "openai-flat", "Stability AI", 403, JSON,
+        r#"{"id":"0","name":"content_moderation","errors":["Flagged"]}"#, [];
     "openai-flat" as "portkey", "Portkey", 400, JSON,
         r#"{"status":"failure","message":"No provider is given"}"#, [];
     "openai-flat", "Spring and its like", 404, JSON,
