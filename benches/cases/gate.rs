@@ -16,6 +16,7 @@ use std::{
     hint::black_box,
     marker::PhantomData,
     pin::pin,
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll, Waker},
 };
 use tower::{
@@ -176,6 +177,7 @@ macro_rules! cases {
 
 cases! {
     bare: Body, FILES, Identity::new();
+    boolean: Body, FILES, ReadinessLayer::new(Arc::new(AtomicBool::new(true)));
     flag: Body, FILES, ReadinessLayer::new(ReadyFlag::ready());
     registry: Body, FILES, gate(0);
     registry_of_100: Body, TOKENS, gate(100);

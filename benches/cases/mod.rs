@@ -28,17 +28,17 @@ macro_rules! all_cases {
     ($with:ident) => {
         $with! {
             oneshot 1000 {
-                bare flag registry registry_of_100 normalization both both_of_100 load_shed filter
+                bare boolean flag registry registry_of_100 normalization both both_of_100 load_shed filter
                 validate_request set_header map_body concurrency_limit box_clone axum_bare
                 axum_from_fn
             }
             kept 1000 {
-                bare flag registry registry_of_100 normalization both both_of_100 load_shed filter
+                bare boolean flag registry registry_of_100 normalization both both_of_100 load_shed filter
                 validate_request set_header map_body concurrency_limit box_clone axum_bare
                 axum_from_fn
             }
             boxed 1000 {
-                bare flag registry registry_of_100 normalization both both_of_100 load_shed filter
+                bare boolean flag registry registry_of_100 normalization both both_of_100 load_shed filter
                 validate_request set_header map_body concurrency_limit box_clone axum_bare
                 axum_from_fn
             }
