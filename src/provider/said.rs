@@ -214,11 +214,7 @@ impl<'a> Said<'a> {
 
     fn verdict(&self, inner: &[Said<'_>], transport: u16) -> Category {
         let mut status = believed(transport, self.status);
-        let only = [(self, status)];
-        let mut all = Vec::new();
-        if !inner.is_empty() {
-            all.extend(only);
-        }
+        let mut levels = vec![(self, status)];
         for said in inner {
             status = match (status, said.status) {
                 (outer, 0) => outer,
@@ -229,9 +225,8 @@ impl<'a> Said<'a> {
             };
             // In a body that is quoted without one, words are open to every row.
             let unknown = said.is_object && said.status == 0 && matches!(status, 500 | 502);
-            all.push((said, if unknown { 0 } else { status }));
+            levels.push((said, if unknown { 0 } else { status }));
         }
-        let levels = if inner.is_empty() { &only[..] } else { &all };
         let decide =
             |(said, status): &(&Said<'_>, u16)| said.category.or_else(|| said.decided(*status));
         if let Some(category) = levels[1..].iter().rev().find_map(decide) {
@@ -244,7 +239,7 @@ impl<'a> Said<'a> {
         }
         // The names of the innermost error stand for a status, where there is none to be believed.
         if matches!(status, 0 | 500 | 502) {
-            let quoted = if status == 0 { levels } else { &levels[1..] };
+            let quoted = if status == 0 { &levels[..] } else { &levels[1..] };
             let said = quoted.iter().rev().filter(|(said, _)| said.status == 0);
             let mut names = said.flat_map(|(said, _)| said.names.iter().chain([&said.message]));
             status = names.find_map(|name| names::status(name)).unwrap_or(status);
